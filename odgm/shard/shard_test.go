@@ -34,7 +34,7 @@ func openIn(t testing.TB, kind, dir string, change ...func(*Config)) *Shard {
 		t.Fatal(err)
 	}
 	t.Cleanup(cache.Close)
-	cfg := Config{Class: "test.record", Engine: eng, Conditions: condition.NewCache(), Cache: cache}
+	cfg := Config{Class: "test.record", Engine: eng, Conditions: condition.NewCache(1024), Cache: cache}
 	for _, fn := range change {
 		fn(&cfg)
 	}
@@ -342,7 +342,7 @@ func TestCacheNeverServesOldValues(t *testing.T) {
 			}
 		})
 	}
-	for i := range 2000 {
+	for i := range 300 {
 		must(t, s, put("a", "n", fmt.Sprint(i+1)))
 		mu.Lock()
 		acknowledged = i + 1
