@@ -113,14 +113,14 @@ func (a *Async) Submit(ctx context.Context, c call.Call) (*record.Invocation, er
 	}
 	inv := &record.Invocation{
 		Id: id, Object: c.Ref.ID, Method: c.Method, Payload: c.Payload, ContentType: c.ContentType, Options: c.Options, Traceparent: traceparent(ctx),
-		Depth: c.Depth, Caller: c.Caller, Created: a.cfg.Executor.cfg.Now().UnixNano(), State: record.InvocationState_INVOCATION_STATE_PENDING,
+		Depth: c.Depth, Caller: c.Caller, Fingerprint: Fingerprint(c.Method, c.ContentType, c.Payload), Created: a.cfg.Executor.cfg.Now().UnixNano(), State: record.InvocationState_INVOCATION_STATE_PENDING,
 	}
 	result, err := a.cfg.Shard.Do(ctx, &record.Command{Body: &record.Command_Submit{Submit: &record.Submit{Invocation: inv}}})
 	if err != nil {
 		return nil, err
 	}
 	if known := result.Invocation; result.Existed && known != nil {
-		if err := a.sameRequest(ctx, known, &c); err != nil {
+		if err := sameRequest(known, inv); err != nil {
 			return nil, err
 		}
 		inv = known
@@ -163,21 +163,9 @@ func CheckInvocationID(id string) error {
 	return nil
 }
 
-// sameRequest refuses an id that is in use for another request. An invocation that has ended has no payload any more: its stored result tells,
-// and where there is none, object and method have to do.
-func (a *Async) sameRequest(ctx context.Context, known *record.Invocation, c *call.Call) error {
-	fingerprint := Fingerprint(c.Method, c.ContentType, c.Payload)
-	same := known.GetObject() == c.Ref.ID && known.GetMethod() == c.Method
-	if same && known.GetState() == record.InvocationState_INVOCATION_STATE_PENDING {
-		same = Fingerprint(known.GetMethod(), known.GetContentType(), known.GetPayload()) == fingerprint
-	} else if same {
-		stored, err := a.cfg.Shard.StoredResult(ctx, c.Ref.ID, c.Method, "inv:"+known.GetId())
-		if err != nil {
-			return err
-		}
-		same = stored == nil || stored.GetFingerprint() == fingerprint
-	}
-	if !same {
+// sameRequest refuses an id that is in use for another request.
+func sameRequest(known, inv *record.Invocation) error {
+	if known.GetObject() != inv.GetObject() || known.GetFingerprint() != inv.GetFingerprint() {
 		return fault.New(fault.IdempotencyMismatch,
 			"invocation %q was submitted before with another request; use a new id for a new request", known.GetId())
 	}

@@ -19,6 +19,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/hpcclab/oaas-go/api/fault"
+	"github.com/hpcclab/oaas-go/api/oprc"
 	"github.com/hpcclab/oaas-go/odgm/call"
 	"github.com/hpcclab/oaas-go/odgm/mailbox"
 	"github.com/hpcclab/oaas-go/odgm/object"
@@ -37,8 +38,8 @@ type Shard interface {
 	Do(ctx context.Context, cmd *record.Command) (shard.Result, error)
 	Object(ctx context.Context, id string, sel object.Selector) (object.Object, error)
 	StoredResult(ctx context.Context, objectID, method, key string) (*record.StoredResult, error)
-	// WantsFailures tells whether anybody wants to know that the method failed, so that it is worth a commit.
-	WantsFailures(ctx context.Context, objectID, method string) bool
+	// Wants tells whether a trigger waits for the end of the method, so that it is worth a commit.
+	Wants(objectID, method string, end oprc.EventType) bool
 }
 
 var _ Shard = (*shard.Shard)(nil)
@@ -181,7 +182,7 @@ func (r *running) recordFailure(ctx context.Context, failure *fault.Error) {
 		return
 	}
 	ctx = context.WithoutCancel(ctx) // the failure may be that the context has ended
-	if !r.shard.WantsFailures(ctx, c.Ref.ID, c.Method) {
+	if !r.shard.Wants(c.Ref.ID, c.Method, oprc.EventType_EVENT_TYPE_FUNC_ERROR) {
 		return
 	}
 	if _, err := r.shard.Do(ctx, failedCommand(ctx, c, failure)); err != nil {

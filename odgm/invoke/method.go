@@ -36,7 +36,7 @@ func (r *running) onObject(ctx context.Context) (call.Answer, error) {
 		return call.Answer{}, err
 	}
 	answer := call.Answer{Payload: out.reply.Payload, ContentType: out.reply.ContentType, Version: out.version}
-	if r.method.ReadOnly && r.call.Invocation == "" {
+	if !r.worthCommit(out.reply, key) {
 		return answer, nil
 	}
 	answer.Version, err = r.commit(ctx, out, key, fingerprint)
@@ -44,6 +44,12 @@ func (r *running) onObject(ctx context.Context) (call.Answer, error) {
 		return call.Answer{}, err
 	}
 	return answer, nil
+}
+
+// worthCommit tells whether anything has to be kept of a successful call: changes, a result that is asked for again, or an event.
+func (r *running) worthCommit(reply *function.Reply, key string) bool {
+	return reply.Changes() || key != "" || r.call.Invocation != "" ||
+		r.shard.Wants(r.call.Ref.ID, r.call.Method, oprc.EventType_EVENT_TYPE_FUNC_COMPLETE)
 }
 
 // resultKey gives the name under which the result is stored, or "". Those of asynchronous calls have a name space of their own.

@@ -16,8 +16,8 @@ func (r *running) stateless(ctx context.Context) (call.Answer, error) {
 		return call.Answer{}, err
 	}
 	answer := call.Answer{Payload: got.body, ContentType: got.contentType(), Status: got.status, Header: withoutHops(got.header)}
-	if r.call.Invocation != "" {
-		reply := &function.Reply{Payload: answer.Payload, ContentType: answer.ContentType}
+	reply := &function.Reply{Payload: answer.Payload, ContentType: answer.ContentType}
+	if r.shard != nil && r.worthCommit(reply, "") {
 		if _, err := r.shard.Do(ctx, r.writeCommand(ctx, reply, "", 0)); err != nil {
 			return call.Answer{}, err
 		}

@@ -864,19 +864,21 @@ type Invocation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Empty for a stateless function.
-	Object        string            `protobuf:"bytes,2,opt,name=object,proto3" json:"object,omitempty"`
-	Method        string            `protobuf:"bytes,3,opt,name=method,proto3" json:"method,omitempty"`
-	Payload       []byte            `protobuf:"bytes,4,opt,name=payload,proto3" json:"payload,omitempty"`
-	ContentType   string            `protobuf:"bytes,5,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
-	Options       map[string]string `protobuf:"bytes,6,rep,name=options,proto3" json:"options,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Traceparent   string            `protobuf:"bytes,7,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
-	Depth         uint32            `protobuf:"varint,8,opt,name=depth,proto3" json:"depth,omitempty"`
-	State         InvocationState   `protobuf:"varint,9,opt,name=state,proto3,enum=oaas.odgm.record.InvocationState" json:"state,omitempty"`
-	Created       int64             `protobuf:"varint,10,opt,name=created,proto3" json:"created,omitempty"`
-	Finished      int64             `protobuf:"varint,11,opt,name=finished,proto3" json:"finished,omitempty"`
-	Outcome       *Outcome          `protobuf:"bytes,12,opt,name=outcome,proto3" json:"outcome,omitempty"`
-	Expires       int64             `protobuf:"varint,13,opt,name=expires,proto3" json:"expires,omitempty"`
-	Caller        string            `protobuf:"bytes,14,opt,name=caller,proto3" json:"caller,omitempty"`
+	Object      string            `protobuf:"bytes,2,opt,name=object,proto3" json:"object,omitempty"`
+	Method      string            `protobuf:"bytes,3,opt,name=method,proto3" json:"method,omitempty"`
+	Payload     []byte            `protobuf:"bytes,4,opt,name=payload,proto3" json:"payload,omitempty"`
+	ContentType string            `protobuf:"bytes,5,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
+	Options     map[string]string `protobuf:"bytes,6,rep,name=options,proto3" json:"options,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Traceparent string            `protobuf:"bytes,7,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
+	Depth       uint32            `protobuf:"varint,8,opt,name=depth,proto3" json:"depth,omitempty"`
+	State       InvocationState   `protobuf:"varint,9,opt,name=state,proto3,enum=oaas.odgm.record.InvocationState" json:"state,omitempty"`
+	Created     int64             `protobuf:"varint,10,opt,name=created,proto3" json:"created,omitempty"`
+	Finished    int64             `protobuf:"varint,11,opt,name=finished,proto3" json:"finished,omitempty"`
+	Outcome     *Outcome          `protobuf:"bytes,12,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	Expires     int64             `protobuf:"varint,13,opt,name=expires,proto3" json:"expires,omitempty"`
+	Caller      string            `protobuf:"bytes,14,opt,name=caller,proto3" json:"caller,omitempty"`
+	// Hash of method, content type and payload, to notice an id that is used for another request.
+	Fingerprint   uint64 `protobuf:"varint,15,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1007,6 +1009,13 @@ func (x *Invocation) GetCaller() string {
 		return x.Caller
 	}
 	return ""
+}
+
+func (x *Invocation) GetFingerprint() uint64 {
+	if x != nil {
+		return x.Fingerprint
+	}
+	return 0
 }
 
 // ClassTrigger is a trigger that a class declares for all of its objects.
@@ -2323,7 +2332,7 @@ const file_odgm_record_record_proto_rawDesc = "" +
 	"\fStoredResult\x12 \n" +
 	"\vfingerprint\x18\x01 \x01(\x04R\vfingerprint\x123\n" +
 	"\aoutcome\x18\x02 \x01(\v2\x19.oaas.odgm.record.OutcomeR\aoutcome\x12\x18\n" +
-	"\aexpires\x18\x03 \x01(\x03R\aexpires\"\x98\x04\n" +
+	"\aexpires\x18\x03 \x01(\x03R\aexpires\"\xba\x04\n" +
 	"\n" +
 	"Invocation\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
@@ -2340,7 +2349,8 @@ const file_odgm_record_record_proto_rawDesc = "" +
 	"\bfinished\x18\v \x01(\x03R\bfinished\x123\n" +
 	"\aoutcome\x18\f \x01(\v2\x19.oaas.odgm.record.OutcomeR\aoutcome\x12\x18\n" +
 	"\aexpires\x18\r \x01(\x03R\aexpires\x12\x16\n" +
-	"\x06caller\x18\x0e \x01(\tR\x06caller\x1a:\n" +
+	"\x06caller\x18\x0e \x01(\tR\x06caller\x12 \n" +
+	"\vfingerprint\x18\x0f \x01(\x04R\vfingerprint\x1a:\n" +
 	"\fOptionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc1\x01\n" +

@@ -47,8 +47,9 @@ func (m *Machine) failed(tx engine.Tx, now int64, failure *record.Failed) (Resul
 		return Result{}, err
 	}
 	if id := failure.GetInvocation(); id != "" {
-		if err := m.endPending(tx, now, id, &record.Outcome{Version: meta.GetVersion(), Failure: failure.GetFailure()}); err != nil {
-			return Result{}, err
+		ended, err := m.endPending(tx, now, id, &record.Outcome{Version: meta.GetVersion(), Failure: failure.GetFailure()})
+		if err != nil || !ended {
+			return Result{Version: meta.GetVersion(), Existed: exists}, err
 		}
 	}
 	f := m.firing(tx, now, failure.GetObject(), meta.GetVersion(), failure.GetDepth(), failure.GetTraceparent(), triggers)
@@ -59,17 +60,14 @@ func (m *Machine) failed(tx engine.Tx, now int64, failure *record.Failed) (Resul
 	return Result{Version: meta.GetVersion(), Existed: exists, Events: f.fired}, f.finish()
 }
 
-// endPending ends an invocation as failed, unless it has ended already.
-func (m *Machine) endPending(tx engine.Tx, now int64, id string, outcome *record.Outcome) error {
+// endPending ends an invocation as failed; ended is false when it had ended already.
+func (m *Machine) endPending(tx engine.Tx, now int64, id string, outcome *record.Outcome) (ended bool, err error) {
 	inv := &record.Invocation{}
 	found, err := load(tx, invocationKey(id), inv)
-	if err != nil {
-		return err
+	if err != nil || !found || inv.GetState() != record.InvocationState_INVOCATION_STATE_PENDING {
+		return false, err
 	}
-	if !found || inv.GetState() != record.InvocationState_INVOCATION_STATE_PENDING {
-		return nil
-	}
-	return m.endInvocation(tx, now, id, record.InvocationState_INVOCATION_STATE_FAILED, outcome)
+	return true, m.endInvocation(tx, now, id, record.InvocationState_INVOCATION_STATE_FAILED, outcome)
 }
 
 func (m *Machine) endInvocation(tx engine.Tx, now int64, id string, state record.InvocationState, outcome *record.Outcome) error {

@@ -93,8 +93,10 @@ func TestObjectTriggers(t *testing.T) {
 	must(t, s, write(&record.Write{Object: "a", Deletes: []string{"x"}}))
 	must(t, s, put("a", "x", "3"))
 	must(t, s, write(&record.Write{Object: "a", Completion: &record.Completion{Method: "f", Payload: []byte("ok")}}))
-	if !s.WantsFailures(t.Context(), "a", "f") || s.WantsFailures(t.Context(), "a", "g") {
-		t.Fatal("failures of f alone are wanted")
+	for _, end := range []oprc.EventType{oprc.EventType_EVENT_TYPE_FUNC_COMPLETE, oprc.EventType_EVENT_TYPE_FUNC_ERROR} {
+		if !s.Wants("a", "f", end) || s.Wants("a", "g", end) || s.Wants("b", "f", end) {
+			t.Fatalf("%s of f of a alone is wanted", end)
+		}
 	}
 	must(t, s, &record.Command{Body: &record.Command_Failed{Failed: &record.Failed{Object: "a", Method: "f", Failure: &record.Failure{Message: "no"}}}})
 	must(t, s, remove("a"))

@@ -15,8 +15,6 @@ import (
 	"github.com/hpcclab/oaas-go/odgm/record"
 )
 
-const eventTypeFuncError = oprc.EventType_EVENT_TYPE_FUNC_ERROR
-
 // Values that reads give are shared with the cache: they must not be changed.
 
 // Meta gives what is known of an object without its entries.

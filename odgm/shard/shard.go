@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/hpcclab/oaas-go/api/fault"
+	"github.com/hpcclab/oaas-go/api/oprc"
 	"github.com/hpcclab/oaas-go/odgm/condition"
 	"github.com/hpcclab/oaas-go/odgm/engine"
 	"github.com/hpcclab/oaas-go/odgm/record"
@@ -305,10 +306,11 @@ func replayCommand(r *record.Replay) *record.Command {
 	return &record.Command{Body: &record.Command_Replay{Replay: r}}
 }
 
-// WantsFailures reports whether a trigger waits for failures of a method of the object.
-func (s *Shard) WantsFailures(ctx context.Context, id, method string) bool {
+// Wants reports whether a trigger waits for the end of a method of the object (an empty id: of a stateless function), with success
+// (EVENT_TYPE_FUNC_COMPLETE) or failure (EVENT_TYPE_FUNC_ERROR), so that it is worth a commit. When it cannot tell, it says yes.
+func (s *Shard) Wants(id, method string, end oprc.EventType) bool {
 	for _, t := range s.ClassConfig().GetTriggers() {
-		if t.GetOn() == eventTypeFuncError && (t.GetMethod() == "" || t.GetMethod() == method) {
+		if t.GetOn() == end && (t.GetMethod() == "" || t.GetMethod() == method) {
 			return true
 		}
 	}
@@ -316,7 +318,13 @@ func (s *Shard) WantsFailures(ctx context.Context, id, method string) bool {
 		return false
 	}
 	triggers, err := s.triggersOf(id)
-	return err == nil && len(triggers.GetFuncTrigger()[method].GetOnError()) > 0
+	if err != nil {
+		return true
+	}
+	if end == oprc.EventType_EVENT_TYPE_FUNC_ERROR {
+		return len(triggers.GetFuncTrigger()[method].GetOnError()) > 0
+	}
+	return len(triggers.GetFuncTrigger()[method].GetOnComplete()) > 0
 }
 
 // ClassConfig gives the class configuration in force; it must not be changed.

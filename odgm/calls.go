@@ -1,0 +1,104 @@
+package odgm
+
+import (
+	"context"
+	"crypto/rand"
+	"strconv"
+	"strings"
+
+	"github.com/hpcclab/oaas-go/api/fault"
+	"github.com/hpcclab/oaas-go/odgm/call"
+	"github.com/hpcclab/oaas-go/odgm/object"
+	"github.com/hpcclab/oaas-go/odgm/record"
+)
+
+// Invoke runs a method of the object t, or a stateless function of the class when t has no id, and gives its result.
+func (g *Grid) Invoke(ctx context.Context, c call.Call, t Target) (call.Answer, error) {
+	p, m, err := g.prepare(&c, t)
+	if err != nil {
+		return call.Answer{}, err
+	}
+	return g.executor.Invoke(ctx, p.shard, m, c)
+}
+
+// InvokeAsync takes a call to run it later. When it returns, the call is on disk: it runs at least once, with one effect.
+func (g *Grid) InvokeAsync(ctx context.Context, c call.Call, t Target) (*record.Invocation, error) {
+	p, _, err := g.prepare(&c, t)
+	if err != nil {
+		return nil, err
+	}
+	return p.async.Submit(ctx, c)
+}
+
+// prepare finds the partition and the method of a call and fills in its identity.
+func (g *Grid) prepare(c *call.Call, t Target) (*partition, call.Method, error) {
+	cls, err := g.class(t.Class)
+	if err != nil {
+		return nil, call.Method{}, err
+	}
+	m, err := cls.method(c.Method)
+	if err != nil {
+		return nil, call.Method{}, err
+	}
+	if m.Stateless {
+		t.ID = "" // a stateless function has no object, whatever the path said
+	} else if t.ID == "" {
+		return nil, m, fault.New(fault.InvalidArgument,
+			"%s of class %s is a method of objects: name the object, as in /api/class/%s/_/objects/{id}/invokes/%s", m.Name, t.Class, t.Class, m.Name)
+	}
+	if c.ID == "" {
+		c.ID = rand.Text()
+	}
+	if t.ID != "" {
+		p, ref, err := g.locate(t)
+		c.Ref = ref
+		return p, m, err
+	}
+	p, err := cls.partition(max(t.Partition, 0))
+	if err == nil {
+		c.Ref = object.Ref{Class: t.Class, Partition: p.number}
+	}
+	return p, m, err
+}
+
+// Invocation gives an asynchronous call by its id. With wait it gives the call when it has ended, or as it is when ctx ends. With AnyPartition the
+// partition is taken from the id.
+func (g *Grid) Invocation(ctx context.Context, name string, number int, id string, wait bool) (*record.Invocation, error) {
+	p, err := g.invocationPartition(name, number, id)
+	if err != nil {
+		return nil, err
+	}
+	if !wait {
+		return p.shard.Invocation(ctx, id)
+	}
+	inv, err := p.async.Await(ctx, id)
+	if ctx.Err() != nil {
+		return p.shard.Invocation(context.WithoutCancel(ctx), id)
+	}
+	return inv, err
+}
+
+// Cancel ends an asynchronous call without effect, if it has not ended, and gives it as it is then.
+func (g *Grid) Cancel(ctx context.Context, name string, number int, id string) (*record.Invocation, error) {
+	p, err := g.invocationPartition(name, number, id)
+	if err != nil {
+		return nil, err
+	}
+	return p.async.Cancel(ctx, id)
+}
+
+// invocationPartition finds the partition of an invocation; ids that the platform makes begin with its number and a dot.
+func (g *Grid) invocationPartition(name string, number int, id string) (*partition, error) {
+	c, err := g.class(name)
+	if err != nil {
+		return nil, err
+	}
+	if number != AnyPartition {
+		return c.partition(number)
+	}
+	text, _, _ := strings.Cut(id, ".")
+	if number, err = strconv.Atoi(text); err != nil {
+		return nil, fault.New(fault.InvalidArgument, "invocation %q: its id does not begin with a partition; name the partition instead of _", id)
+	}
+	return c.partition(number)
+}

@@ -1,0 +1,262 @@
+// Package odgm is the object data grid: it holds the objects of deployed classes in shards, runs methods on them, and delivers the events of
+// their changes.
+//
+// Guarantee: see DESIGN.md beside this file, which was written before the code and which the tests hold to.
+//
+// The way of a call: Grid.Invoke finds the shard; package mailbox admits the call; package invoke reads the state, has the function run it and makes
+// one command of the answer; package shard applies the command; package outbox delivers what the command fired.
+package odgm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/hpcclab/oaas-go/api/fault"
+	"github.com/hpcclab/oaas-go/broker/eventing"
+
+	"github.com/hpcclab/oaas-go/odgm/condition"
+	"github.com/hpcclab/oaas-go/odgm/invoke"
+	"github.com/hpcclab/oaas-go/odgm/mailbox"
+	"github.com/hpcclab/oaas-go/odgm/object"
+	"github.com/hpcclab/oaas-go/odgm/shard"
+)
+
+// Config says how a grid works. The zero value keeps everything in memory and dispatches emitted events to the grid's own subscriptions.
+type Config struct {
+	// Dir holds the data of durable classes; empty allows only classes in memory.
+	Dir        string
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+	// DefaultSink is the URL of the CloudEvents sink for emitted events (K_SINK); empty means: to this grid's own subscriptions.
+	DefaultSink string
+	// SinkOverrides is the JSON of K_CE_OVERRIDES, or empty.
+	SinkOverrides string
+	// CacheBytes bounds the cache of hot reads; 0 means 16 MiB.
+	CacheBytes int64
+	// MaxReply bounds a function's answer in bytes; 0 means 16 MiB.
+	MaxReply int
+	// OnDelivery, if set, is told of each delivered event, its target's answer and how long it took; it must return at once.
+	OnDelivery func(Delivery)
+}
+
+// Grid holds the deployed classes. Its methods may be called from many goroutines.
+type Grid struct {
+	cfg        Config
+	log        *slog.Logger
+	boxes      *mailbox.Boxes
+	executor   *invoke.Executor
+	cache      *shard.Cache
+	metrics    *shard.Metrics
+	conditions *condition.Cache
+	sinks      *eventing.Sink
+	events     *eventMetrics
+
+	deploying sync.Mutex // one deployment at a time; before mu
+	mu        sync.RWMutex
+	classes   map[string]*class
+	closed    bool
+
+	stop    context.CancelFunc
+	sweeper sync.WaitGroup
+}
+
+// sweepEvery is how often expired records are removed.
+const sweepEvery = time.Minute
+
+// Open makes a grid without classes.
+func Open(cfg Config) (*Grid, error) {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Registerer == nil {
+		cfg.Registerer = prometheus.NewRegistry()
+	}
+	if cfg.CacheBytes == 0 {
+		cfg.CacheBytes = 16 << 20
+	}
+	g := &Grid{cfg: cfg, log: cfg.Logger, classes: map[string]*class{}, conditions: condition.NewCache(1024)}
+	if err := g.assemble(); err != nil {
+		return nil, fmt.Errorf("open grid: %w", err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	g.stop = stop
+	g.sweeper.Go(func() { g.sweep(ctx) })
+	return g, nil
+}
+
+// assemble makes the parts that all classes share.
+func (g *Grid) assemble() (err error) {
+	if g.sinks, err = eventing.NewSink(eventing.SinkConfig{Overrides: g.cfg.SinkOverrides}); err != nil {
+		return err
+	}
+	if g.metrics, err = shard.NewMetrics(g.cfg.Registerer); err != nil {
+		return err
+	}
+	if g.events, err = newEventMetrics(g.cfg.Registerer); err != nil {
+		return err
+	}
+	if g.cache, err = shard.NewCache(g.cfg.CacheBytes); err != nil {
+		return err
+	}
+	g.boxes = mailbox.New(mailbox.Config{LimitOf: g.mailboxLimit, Local: g.holds, Registerer: g.cfg.Registerer})
+	g.executor = invoke.New(invoke.Config{Boxes: g.boxes, Logger: g.log, Registerer: g.cfg.Registerer, MaxReply: g.cfg.MaxReply})
+	return nil
+}
+
+// Close stops taking work, waits for what runs until ctx ends, and closes the shards. What was acknowledged is on disk; deliveries and
+// asynchronous calls that were cut short go on at the next start.
+func (g *Grid) Close(ctx context.Context) error {
+	g.mu.Lock()
+	if g.closed {
+		g.mu.Unlock()
+		return nil
+	}
+	g.closed = true
+	classes := slices.Collect(maps.Values(g.classes))
+	g.mu.Unlock()
+	g.stop()
+	g.sweeper.Wait()
+	var errs []error
+	for _, c := range classes {
+		errs = append(errs, c.close(ctx))
+	}
+	g.cache.Close()
+	g.sinks.Close()
+	return errors.Join(errs...)
+}
+
+// Ready gives nil while the grid serves.
+func (g *Grid) Ready() error {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	if g.closed {
+		return fault.New(fault.Unavailable, "the grid is closed")
+	}
+	return nil
+}
+
+// Classes gives the deployed classes, sorted by name.
+func (g *Grid) Classes() []Class {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	classes := make([]Class, 0, len(g.classes))
+	for _, c := range g.classes {
+		classes = append(classes, *c.spec.Load())
+	}
+	slices.SortFunc(classes, func(a, b Class) int { return strings.Compare(a.Name, b.Name) })
+	return classes
+}
+
+// Class gives a deployed class.
+func (g *Grid) Class(name string) (Class, error) {
+	c, err := g.class(name)
+	if err != nil {
+		return Class{}, err
+	}
+	return *c.spec.Load(), nil
+}
+
+// Resolve gives the identity of the object that a client names.
+func (g *Grid) Resolve(t Target) (object.Ref, error) {
+	_, ref, err := g.locate(t)
+	return ref, err
+}
+
+func (g *Grid) class(name string) (*class, error) {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	if g.closed {
+		return nil, fault.New(fault.Unavailable, "the platform is stopping")
+	}
+	c, found := g.classes[name]
+	if !found {
+		return nil, fault.New(fault.NoClass, "class %q is not deployed; deployed are: %s", name, g.names())
+	}
+	return c, nil
+}
+
+// names lists the deployed classes for an error message. The caller holds mu.
+func (g *Grid) names() string {
+	if len(g.classes) == 0 {
+		return "none"
+	}
+	const most = 10
+	names := slices.Sorted(maps.Keys(g.classes))
+	if len(names) > most {
+		return strings.Join(names[:most], ", ") + ", …"
+	}
+	return strings.Join(names, ", ")
+}
+
+// locate gives the partition and the identity of the object that a client names.
+func (g *Grid) locate(t Target) (*partition, object.Ref, error) {
+	c, err := g.class(t.Class)
+	if err != nil {
+		return nil, object.Ref{}, err
+	}
+	id, err := object.NormalizeID(t.ID)
+	if err != nil {
+		return nil, object.Ref{}, err
+	}
+	number := t.Partition
+	if number == AnyPartition {
+		number = int(PartitionOf(id, len(c.partitions)))
+	}
+	p, err := c.partition(number)
+	return p, object.Ref{Class: t.Class, Partition: uint32(max(number, 0)), ID: id}, err
+}
+
+// holds reports whether calls on an object run in this process.
+func (g *Grid) holds(ref object.Ref) bool {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	_, found := g.classes[ref.Class]
+	return found
+}
+
+func (g *Grid) mailboxLimit(name string) int {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	if c, found := g.classes[name]; found {
+		return c.spec.Load().MailboxLimit
+	}
+	return 0
+}
+
+// partitions gives every partition of every class.
+func (g *Grid) partitions() []*partition {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	var all []*partition
+	for _, c := range g.classes {
+		all = append(all, c.partitions...)
+	}
+	return all
+}
+
+// sweep removes expired records until ctx ends.
+func (g *Grid) sweep(ctx context.Context) {
+	ticker := time.NewTicker(sweepEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		for _, p := range g.partitions() {
+			if _, err := p.shard.Sweep(ctx); err != nil && ctx.Err() == nil && fault.CodeOf(err) != fault.Unavailable {
+				g.log.Error("remove expired records", "class", p.class, "partition", p.number, "error", err)
+			}
+		}
+	}
+}
