@@ -1,0 +1,70 @@
+// Command bench measures the platform side by side with peers and limits, in one run, and prints the table of docs/performance.md.
+//
+// Figures of one run are comparable with each other only: the machine decides the rest. Everything runs on loopback, for a bounded time, and is
+// stopped at the end.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"time"
+)
+
+type scenario struct {
+	name string
+	run  func(ctx context.Context, t *table, cfg config) error
+}
+
+type config struct {
+	oaas   string
+	length time.Duration
+	rounds int
+	events int
+	match  string
+}
+
+var scenarios = []scenario{
+	{"storage", func(ctx context.Context, t *table, cfg config) error { return storage(ctx, t, cfg.length) }},
+	{"calls", calls},
+	{"start", start},
+	{"events", events},
+}
+
+func main() {
+	var cfg config
+	only := flag.String("only", "", "scenarios to run, separated by commas (storage, calls, start, events); all if empty")
+	flag.StringVar(&cfg.oaas, "oaas", "bin/oaas", "the oaas binary to measure")
+	flag.DurationVar(&cfg.length, "time", 3*time.Second, "length of each measurement")
+	flag.IntVar(&cfg.rounds, "rounds", 3, "rounds of each comparison; the median ratio is shown")
+	flag.IntVar(&cfg.events, "events", 100_000, "events of the delivery test")
+	flag.StringVar(&cfg.match, "match", "", "of the calls, only the comparisons whose name contains this")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	t := &table{}
+	err := runAll(ctx, t, cfg, *only)
+	t.print(os.Stdout)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func runAll(ctx context.Context, t *table, cfg config, only string) error {
+	var errs []error
+	for _, s := range scenarios {
+		if only != "" && !strings.Contains(","+only+",", ","+s.name+",") {
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "bench: %s …\n", s.name)
+		if err := s.run(ctx, t, cfg); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", s.name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
