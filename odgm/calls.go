@@ -3,6 +3,8 @@ package odgm
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"strconv"
 	"strings"
 
@@ -46,19 +48,34 @@ func (g *Grid) prepare(c *call.Call, t Target) (*partition, call.Method, error) 
 		return nil, m, fault.New(fault.InvalidArgument,
 			"%s of class %s is a method of objects: name the object, as in /api/class/%s/_/objects/{id}/invokes/%s", m.Name, t.Class, t.Class, m.Name)
 	}
-	if c.ID == "" {
-		c.ID = rand.Text()
+	p, err := g.place(cls, c, t)
+	if err == nil && c.ID == "" {
+		c.ID = callID(c)
 	}
+	return p, m, err
+}
+
+// place finds the partition that a call runs in, and the identity of its object.
+func (g *Grid) place(cls *class, c *call.Call, t Target) (p *partition, err error) {
 	if t.ID != "" {
-		p, ref, err := g.locate(t)
-		c.Ref = ref
-		return p, m, err
+		p, c.Ref, err = g.locate(t)
+		return p, err
 	}
-	p, err := cls.partition(max(t.Partition, 0))
+	p, err = cls.partition(max(t.Partition, 0))
 	if err == nil {
 		c.Ref = object.Ref{Class: t.Class, Partition: p.number}
 	}
-	return p, m, err
+	return p, err
+}
+
+// callID gives the id of a call. A call that is repeated under its idempotency key keeps its id, so that what the function derives from it (keys of nested
+// calls, ids of events) is the same again.
+func callID(c *call.Call) string {
+	if c.IdempotencyKey == "" {
+		return rand.Text()
+	}
+	sum := sha256.Sum256([]byte(c.Ref.String() + "\x00" + c.Method + "\x00" + c.IdempotencyKey))
+	return hex.EncodeToString(sum[:16])
 }
 
 // Invocation gives an asynchronous call by its id. With wait it gives the call when it has ended, or as it is when ctx ends. With AnyPartition the

@@ -17,6 +17,7 @@ type goPackage struct {
 	ImportPath string
 	Name       string
 	Doc        string
+	GoFiles    []string
 	Imports    []string
 	Deps       []string
 }
@@ -24,7 +25,7 @@ type goPackage struct {
 // packages lists the packages of the module as the go command sees them.
 func packages(t *testing.T) []goPackage {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-json=ImportPath,Name,Doc,Imports,Deps", module+"/...")
+	cmd := exec.Command("go", "list", "-json=ImportPath,Name,Doc,GoFiles,Imports,Deps", module+"/...")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -47,7 +48,8 @@ func packages(t *testing.T) []goPackage {
 func TestEveryPackageSaysWhatItIs(t *testing.T) {
 	for _, p := range packages(t) {
 		generated := strings.HasSuffix(p.ImportPath, "/api/oprc") || strings.HasSuffix(p.ImportPath, "/odgm/record")
-		if len(p.Doc) < 20 && !generated {
+		testsOnly := len(p.GoFiles) == 0 // the go command knows no comment of such a package
+		if len(p.Doc) < 20 && !generated && !testsOnly {
 			t.Errorf("%s has no package comment", p.ImportPath)
 		}
 	}
