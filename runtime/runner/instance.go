@@ -4,9 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/http"
 	"os/exec"
 	"time"
+
+	"github.com/hpcclab/oaas-go/internal/direct"
 )
 
 // state is where an instance stands in its life.
@@ -25,7 +26,7 @@ func isReady(i *instance) bool { return i.state == ready }
 // instance is one process of a revision. Its goroutine, run, takes it from the start to the end.
 type instance struct {
 	revision  *revision
-	transport *http.Transport
+	transport *direct.Transport
 	tail      tailBuffer
 	stop      chan struct{} // closed when it is told to stop
 	idle      chan struct{} // closed when it is stopping and has no requests

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hpcclab/oaas-go/api/fault"
+	"github.com/hpcclab/oaas-go/internal/direct"
 )
 
 var _ http.RoundTripper = (*Function)(nil)
@@ -28,17 +29,9 @@ const (
 )
 
 // newTransport makes the pool of connections to an instance.
-func newTransport(addr string) *http.Transport {
+func newTransport(addr string) *direct.Transport {
 	dialer := &net.Dialer{}
-	return &http.Transport{
-		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, network, addr)
-		},
-		MaxIdleConnsPerHost:   idleConns,
-		IdleConnTimeout:       idleConnTimeout,
-		DisableCompression:    true,
-		ExpectContinueTimeout: time.Second,
-	}
+	return direct.New(func(ctx context.Context) (net.Conn, error) { return dialer.DialContext(ctx, "tcp", addr) }, idleConnTimeout, idleConns)
 }
 
 // RoundTrip sends the request to an instance, and waits for one if there is none. Scheme and host of the URL are ignored; the host goes
