@@ -1,0 +1,222 @@
+package builder
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hpcclab/oaas-go/api/opackage"
+)
+
+// Failed is the error of a build whose tool said no.
+type Failed struct {
+	Function string
+	Command  []string
+	// Output is what the tool printed, the end of it if it was very long.
+	Output string
+	Cause  error
+}
+
+// Error gives the tool's words.
+func (e *Failed) Error() string {
+	text := fmt.Sprintf("build %s: %s: %v", e.Function, strings.Join(e.Command, " "), e.Cause)
+	if e.Output != "" {
+		text += "\n" + strings.TrimRight(e.Output, "\n")
+	}
+	return text
+}
+
+// Unwrap gives the cause.
+func (e *Failed) Unwrap() error { return e.Cause }
+
+// programName is the name of a compiled function in its build folder.
+func programName() string {
+	if runtime.GOOS == "windows" {
+		return "function.exe"
+	}
+	return "function"
+}
+
+// sourceFolder is where a build folder keeps its copy of the source.
+const sourceFolder = "source"
+
+// compile fills the folder out.
+func compile(ctx context.Context, req Request, source *tree, out string) error {
+	if req.Runtime == opackage.GoRuntime && len(req.Build) == 0 {
+		return compileGo(ctx, req, out)
+	}
+	copied := filepath.Join(out, sourceFolder)
+	if err := source.copyTo(copied); err != nil {
+		return fmt.Errorf("build %s: %w", req.Function, err)
+	}
+	if len(req.Command) > 0 {
+		return nil
+	}
+	switch req.Runtime {
+	case opackage.PythonRuntime:
+		return checkPython(ctx, req, copied)
+	case opackage.NodeRuntime:
+		return checkNode(ctx, req, copied)
+	}
+	return nil
+}
+
+func compileGo(ctx context.Context, req Request, out string) error {
+	program, err := tool(req.Function, opackage.GoRuntime)
+	if err != nil {
+		return err
+	}
+	args := []string{"build", "-trimpath", "-buildvcs=false", "-o", filepath.Join(out, programName()), "."}
+	env := append(os.Environ(), "CGO_ENABLED=0")
+	err = run(ctx, req, req.Dir, env, program, args...)
+	if failed, ok := errors.AsType[*Failed](err); ok && strings.Contains(failed.Output, "go.mod file not found") {
+		failed.Output += "\nthe folder is no Go module; make it one with: go mod init " + req.Function
+	}
+	return err
+}
+
+// checkPython refuses a source that Python cannot parse, as a compiler would.
+func checkPython(ctx context.Context, req Request, dir string) error {
+	program, err := tool(req.Function, opackage.PythonRuntime)
+	if err != nil {
+		return err
+	}
+	if _, err := mainFile(dir, opackage.PythonRuntime); err != nil {
+		return fmt.Errorf("build %s: %w", req.Function, err)
+	}
+	const script = `import sys, traceback, pathlib
+bad = 0
+for p in sorted(pathlib.Path(".").rglob("*.py")):
+    if {"node_modules", ".venv", "venv", "__pycache__"} & set(p.parts):
+        continue
+    try:
+        compile(p.read_bytes(), str(p), "exec")
+    except (SyntaxError, ValueError):
+        bad = 1
+        traceback.print_exc(limit=0)
+sys.exit(bad)`
+	return run(ctx, req, dir, os.Environ(), program, "-c", script)
+}
+
+// checkNode refuses a main file that Node cannot parse.
+func checkNode(ctx context.Context, req Request, dir string) error {
+	program, err := tool(req.Function, opackage.NodeRuntime)
+	if err != nil {
+		return err
+	}
+	main, err := mainFile(dir, opackage.NodeRuntime)
+	if err != nil {
+		return fmt.Errorf("build %s: %w", req.Function, err)
+	}
+	return run(ctx, req, dir, os.Environ(), program, "--check", main)
+}
+
+// runBuildCommand runs the package's own build command in the source folder.
+func runBuildCommand(ctx context.Context, req Request) error {
+	if len(req.Build) == 0 {
+		return nil
+	}
+	program, err := exec.LookPath(req.Build[0])
+	if strings.ContainsAny(req.Build[0], `/\`) && !filepath.IsAbs(req.Build[0]) {
+		program, err = filepath.Join(req.Dir, req.Build[0]), nil
+	}
+	if err != nil {
+		return &MissingTool{Function: req.Function, Tool: req.Build[0], Install: "it is the first word of build: in the package file"}
+	}
+	return run(ctx, req, req.Dir, os.Environ(), program, req.Build[1:]...)
+}
+
+// run runs a tool to its end. Cancelling the context stops it.
+func run(ctx context.Context, req Request, dir string, env []string, program string, args ...string) error {
+	var out tail
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, env, &out, &out
+	// A tool's own children may hold the output open after it was stopped.
+	cmd.WaitDelay = 2 * time.Second
+	err := cmd.Run()
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("build %s: %w", req.Function, context.Cause(ctx))
+	}
+	shown := slices.Clone(args)
+	for i, a := range shown {
+		if strings.Contains(a, "\n") {
+			shown[i] = "…"
+		}
+	}
+	return &Failed{Function: req.Function, Command: append([]string{filepath.Base(program)}, shown...), Output: out.String(), Cause: err}
+}
+
+// tail keeps the end of what is written to it.
+type tail struct {
+	buf bytes.Buffer
+	cut bool
+}
+
+// Write keeps p, and drops the oldest half when there is too much.
+func (t *tail) Write(p []byte) (int, error) {
+	t.buf.Write(p)
+	if over := t.buf.Len() - outputLimit; over > 0 {
+		t.buf.Next(max(over, outputLimit/2))
+		t.cut = true
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string {
+	if t.cut {
+		return "… (the beginning is left out)\n" + t.buf.String()
+	}
+	return t.buf.String()
+}
+
+// locate says how the build in the folder home is started.
+func (r *Result) locate(req Request, home string) error {
+	r.Dir = filepath.Join(home, sourceFolder)
+	if req.Runtime == opackage.GoRuntime && len(req.Build) == 0 {
+		// Go programs read files beside their source; the binary itself is the part that must not change.
+		r.Dir, r.Command = req.Dir, []string{filepath.Join(home, programName())}
+	}
+	if len(req.Command) > 0 {
+		r.Command = req.Command
+		r.Env = []string{"OAAS_BUILD_DIR=" + home}
+		return nil
+	}
+	switch req.Runtime {
+	case opackage.PythonRuntime, opackage.NodeRuntime:
+		return r.locateScript(req)
+	case opackage.GoRuntime:
+		if r.Command == nil {
+			return fmt.Errorf("function %s has a build: of its own, so it needs a command: too", req.Function)
+		}
+		return nil
+	}
+	return fmt.Errorf("function %s: runtime %s needs a command:", req.Function, req.Runtime)
+}
+
+func (r *Result) locateScript(req Request) error {
+	program, err := tool(req.Function, req.Runtime)
+	if err != nil {
+		return err
+	}
+	main, err := mainFile(r.Dir, req.Runtime)
+	if err != nil {
+		return fmt.Errorf("build %s: %w", req.Function, err)
+	}
+	r.Command = []string{program, main}
+	if req.Runtime == opackage.PythonRuntime {
+		r.Command = []string{program, "-u", main}
+		r.Env = []string{"PYTHONDONTWRITEBYTECODE=1"}
+	}
+	return nil
+}
