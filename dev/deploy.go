@@ -1,0 +1,350 @@
+package dev
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hpcclab/oaas-go/api/fault"
+	"github.com/hpcclab/oaas-go/api/opackage"
+	"github.com/hpcclab/oaas-go/dev/control"
+	"github.com/hpcclab/oaas-go/dev/project"
+	"github.com/hpcclab/oaas-go/odgm"
+	"github.com/hpcclab/oaas-go/odgm/condition"
+	"github.com/hpcclab/oaas-go/runtime/runner"
+)
+
+// report is told each step of a deployment.
+type report func(control.Progress)
+
+// undoTimeout bounds how long putting things back may take after a deployment that failed.
+const undoTimeout = 2 * time.Minute
+
+// load reads a project with everything checked that can be checked before it is built.
+func load(dir string) (*project.Project, error) {
+	return project.Load(dir, opackage.WithCondition(func(expression string) error {
+		_, err := condition.Compile(expression)
+		return err
+	}))
+}
+
+// deploy brings up the project in a folder, or its newest source. Until everything of it has started, what was there before keeps serving; when
+// something fails, it goes on serving.
+func (p *platform) deploy(ctx context.Context, dir string, tell report) (*deployment, error) {
+	proj, err := load(dir)
+	if err != nil {
+		return nil, err
+	}
+	release, err := p.claim(ctx, proj.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	// Somebody may have waited for another deployment; the source is read when it is one's turn.
+	pkg := proj.Name
+	if proj, err = load(dir); err != nil {
+		return nil, err
+	}
+	if proj.Name != pkg {
+		return nil, fault.New(fault.Conflict, "the package was renamed from %s to %s meanwhile; deploy again", pkg, proj.Name)
+	}
+	old := p.project(pkg)
+	d, err := p.bringUp(ctx, proj, old, tell)
+	if err != nil {
+		p.disown(pkg, slotsOf(old))
+		if old != nil {
+			p.mu.Lock()
+			old.failure = err.Error()
+			p.mu.Unlock()
+		}
+		return nil, err
+	}
+	return d, nil
+}
+
+func slotsOf(d *deployment) map[string]*slot {
+	if d == nil {
+		return nil
+	}
+	return d.slots
+}
+
+// bringUp does the steps of a deployment. The caller has the package's token.
+func (p *platform) bringUp(ctx context.Context, proj *project.Project, old *deployment, tell report) (*deployment, error) {
+	tell(control.Progress{Step: control.StepValidate, Message: proj.Name})
+	d := &deployment{
+		remembered: remembered{
+			Dir: proj.Dir, Package: proj.Package, Builds: map[string]rememberedFunc{}, Source: project.Fingerprint(proj.Dir, p.dataDir),
+		},
+		slots: map[string]*slot{}, specs: map[string]runner.Spec{},
+	}
+	var names []string
+	for i := range proj.Functions {
+		names = append(names, proj.FunctionName(proj.Functions[i].Key))
+	}
+	if err := p.own(proj.Name, names); err != nil {
+		return nil, err
+	}
+	if err := p.build(ctx, proj, d, tell); err != nil {
+		return nil, err
+	}
+	undo, err := p.start(ctx, d, old, tell)
+	if err == nil {
+		err = p.activate(ctx, d, old, tell)
+	}
+	if err != nil {
+		undo()
+		return nil, err
+	}
+	p.retire(context.WithoutCancel(ctx), d, old)
+	return d, nil
+}
+
+// build builds all functions that run here.
+func (p *platform) build(ctx context.Context, proj *project.Project, d *deployment, tell report) error {
+	for i := range proj.Functions {
+		f := &proj.Functions[i]
+		if !project.Local(f) {
+			continue
+		}
+		if f.Source == "" && f.Runtime == "" && f.Provision != nil && f.Provision.ContainerImage != nil && len(f.Command) == 0 {
+			return fault.New(fault.InvalidArgument,
+				"function %s has only a container image, which oaas dev does not run; give it source:, or url: if it runs elsewhere", f.Key)
+		}
+		r, err := p.builder.Build(ctx, proj.BuildRequest(f, p.dataDir))
+		if err != nil {
+			return err
+		}
+		message := string(r.Runtime)
+		if r.Reused {
+			message += ", unchanged"
+		}
+		tell(control.Progress{Step: control.StepBuild, Function: f.Key, Message: message, Millis: r.Took.Milliseconds()})
+		d.Builds[f.Key] = rememberedFunc{Runtime: string(r.Runtime), Hash: r.Hash, Command: r.Command, Dir: r.Dir, Env: r.Env}
+	}
+	return nil
+}
+
+// spec says how a built function runs.
+func (p *platform) spec(pkg *opackage.Package, f *opackage.Function, b rememberedFunc) runner.Spec {
+	s := runner.Spec{
+		Name: pkg.Name + "-" + f.Key, Dir: b.Dir, Command: b.Command, Env: p.functionEnv(), Scaling: f.Scaling,
+	}
+	for _, kv := range b.Env {
+		name, value, _ := strings.Cut(kv, "=")
+		s.Env[name] = value
+	}
+	maps.Copy(s.Env, f.Config)
+	if c := f.Provision; c != nil {
+		s.Concurrency = int(c.MaxConcurrency)
+		if c.MinScale != nil {
+			s.MinScale = int(*c.MinScale)
+		}
+		if c.MaxScale != nil {
+			s.MaxScale = int(*c.MaxScale)
+		}
+	}
+	return s
+}
+
+// functionEnv is what every function finds in its environment: where the platform and its sink are, and how telemetry is set up.
+func (p *platform) functionEnv() map[string]string {
+	env := map[string]string{"OAAS_URL": p.url, "OAAS_HOST": "127.0.0.1", "K_SINK": p.url + "/events"}
+	for _, kv := range os.Environ() {
+		name, value, _ := strings.Cut(kv, "=")
+		if strings.HasPrefix(name, "OTEL_") || name == "K_SINK" || name == "K_CE_OVERRIDES" {
+			env[name] = value
+		}
+	}
+	return env
+}
+
+// start brings up the functions of a deployment that are not running already just so. The undo that it gives puts back what was there.
+func (p *platform) start(ctx context.Context, d, old *deployment, tell report) (undo func(), err error) {
+	var replaced []string
+	undo = func() {
+		ctx, done := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+		defer done()
+		p.putBack(ctx, replaced, old)
+	}
+	for i := range d.Package.Functions {
+		f := &d.Package.Functions[i]
+		name := d.Package.Name + "-" + f.Key
+		d.slots[name] = newSlot(name)
+		if s := slotsOf(old)[name]; s != nil {
+			d.slots[name] = s
+		}
+		if !project.Local(f) {
+			continue
+		}
+		spec := p.spec(d.Package, f, d.Builds[f.Key])
+		d.specs[name] = spec
+		if running, ok := p.runner.Function(name); ok && old != nil && reflect.DeepEqual(old.specs[name], spec) && running.Revision() != "" {
+			continue
+		}
+		begun := time.Now()
+		if _, err := p.runner.Deploy(ctx, spec); err != nil {
+			if _, had := specOf(old, name); !had {
+				replaced = append(replaced, name) // the runner still knows it, though it serves nothing
+			}
+			return undo, err
+		}
+		replaced = append(replaced, name)
+		tell(control.Progress{Step: control.StepStart, Function: f.Key, Millis: time.Since(begun).Milliseconds()})
+	}
+	return undo, nil
+}
+
+// putBack undoes the start of functions.
+func (p *platform) putBack(ctx context.Context, names []string, old *deployment) {
+	for _, name := range names {
+		var err error
+		if spec, had := specOf(old, name); had {
+			if f, ok := p.runner.Function(name); ok && f.Revision() != "" {
+				_, err = p.runner.Deploy(ctx, spec)
+			}
+		} else {
+			err = p.dropFunction(ctx, name)
+		}
+		if err != nil {
+			p.problem(control.Activity{Function: name, Message: "put back what was there before: " + err.Error()})
+		}
+	}
+}
+
+func specOf(d *deployment, name string) (runner.Spec, bool) {
+	if d == nil {
+		return runner.Spec{}, false
+	}
+	s, ok := d.specs[name]
+	return s, ok
+}
+
+// activate makes the classes of a deployment known to the grid and remembers it.
+func (p *platform) activate(ctx context.Context, d, old *deployment, tell report) error {
+	targets, err := p.targets(d)
+	if err != nil {
+		return err
+	}
+	if d.classes, err = p.translate(d); err != nil {
+		return err
+	}
+	begun := time.Now()
+	for i, c := range d.classes {
+		if err := p.grid.Deploy(ctx, c); err != nil {
+			p.putBackClasses(context.WithoutCancel(ctx), d.classes[:i], old)
+			return err
+		}
+	}
+	tell(control.Progress{
+		Step: control.StepDeploy, Message: strings.Join(classNames(d.classes), ", "), Millis: time.Since(begun).Milliseconds(),
+	})
+	d.Deployed = time.Now().UTC()
+	if err := p.remember(d); err != nil {
+		p.putBackClasses(context.WithoutCancel(ctx), d.classes, old)
+		return err
+	}
+	for name, target := range targets {
+		d.slots[name].fill(target)
+	}
+	return nil
+}
+
+// translate makes the classes of a deployment, bound to its slots.
+func (p *platform) translate(d *deployment) ([]odgm.Class, error) {
+	return Translate(d.Package, func(key string) (http.RoundTripper, string) {
+		name := d.Package.Name + "-" + key
+		return d.slots[name], "http://" + name + "/"
+	})
+}
+
+// targets gives where the calls of a deployment's functions go.
+func (p *platform) targets(d *deployment) (map[string]http.RoundTripper, error) {
+	targets := map[string]http.RoundTripper{}
+	for i := range d.Package.Functions {
+		f := &d.Package.Functions[i]
+		name := d.Package.Name + "-" + f.Key
+		if !project.Local(f) {
+			target, err := newRemote(f.URL)
+			if err != nil {
+				return nil, err
+			}
+			targets[name] = target
+			continue
+		}
+		running, ok := p.runner.Function(name)
+		if !ok {
+			return nil, fault.New(fault.FunctionUnavailable, "function %s went away while it was deployed", name)
+		}
+		targets[name] = running
+	}
+	return targets, nil
+}
+
+// putBackClasses undoes the deployment of classes.
+func (p *platform) putBackClasses(ctx context.Context, changed []odgm.Class, old *deployment) {
+	for _, c := range changed {
+		var err error
+		if i := indexOf(old, c.Name); i >= 0 {
+			err = p.grid.Deploy(ctx, old.classes[i])
+		} else {
+			err = p.grid.Undeploy(ctx, c.Name, false)
+		}
+		if err != nil {
+			p.problem(control.Activity{Class: c.Name, Message: "put back what was there before: " + err.Error()})
+		}
+	}
+}
+
+func indexOf(d *deployment, class string) int {
+	if d == nil {
+		return -1
+	}
+	return slices.IndexFunc(d.classes, func(c odgm.Class) bool { return c.Name == class })
+}
+
+// retire takes away what the deployment before had and the new one has not: classes (their objects stay on disk) and functions.
+func (p *platform) retire(ctx context.Context, d, old *deployment) {
+	if old == nil {
+		return
+	}
+	var errs []error
+	for _, c := range old.classes {
+		if indexOf(d, c.Name) < 0 {
+			errs = append(errs, p.grid.Undeploy(ctx, c.Name, false))
+		}
+	}
+	for name := range old.specs {
+		if _, stays := d.specs[name]; !stays {
+			errs = append(errs, p.dropFunction(ctx, name))
+		}
+	}
+	p.disown(d.Package.Name, d.slots)
+	if old.Dir != d.Dir {
+		p.unwatch(old.Dir)
+	}
+	if err := errors.Join(errs...); err != nil {
+		p.problem(control.Activity{Package: d.Package.Name, Message: fmt.Sprintf("take away what is no longer in the package: %v", err)})
+	}
+}
+
+func classNames(classes []odgm.Class) []string {
+	names := make([]string, len(classes))
+	for i, c := range classes {
+		names[i] = c.Name
+	}
+	return names
+}
+
+// problem records something that somebody should look at.
+func (p *platform) problem(a control.Activity) {
+	a.Kind = control.KindError
+	p.activity.add(a)
+}

@@ -1,0 +1,125 @@
+package dev
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hpcclab/oaas-go/dev/control"
+	"github.com/hpcclab/oaas-go/dev/project"
+	"github.com/hpcclab/oaas-go/runtime/runner"
+)
+
+// restore serves again what was deployed when the platform ended. Classes and objects are there when it returns; functions start meanwhile, and
+// calls wait for them. What cannot be served is reported and left as it is on disk.
+func (p *platform) restore(ctx context.Context) error {
+	list, err := loadProjects(p.dataDir)
+	if err != nil {
+		return err
+	}
+	for _, r := range list {
+		d, err := p.restoreProject(ctx, r)
+		if err != nil {
+			p.problem(control.Activity{
+				Package: r.Package.Name, Message: fmt.Sprintf("serve %s again: %v", r.Package.Name, err), Hint: "deploy it again with: oaas func deploy " + r.Dir,
+			})
+			d.failure = err.Error()
+		}
+		p.mu.Lock()
+		p.projects[r.Package.Name] = d
+		p.mu.Unlock()
+		p.work.Go(func() { p.restart(p.stopping, d) })
+	}
+	return nil
+}
+
+// restoreProject makes the classes of a project known. The deployment is given also when that fails.
+func (p *platform) restoreProject(ctx context.Context, r remembered) (*deployment, error) {
+	d := &deployment{remembered: r, slots: map[string]*slot{}, specs: map[string]runner.Spec{}}
+	var names []string
+	for i := range r.Package.Functions {
+		f := &r.Package.Functions[i]
+		name := r.Package.Name + "-" + f.Key
+		names = append(names, name)
+		d.slots[name] = newSlot(name)
+		if project.Local(f) {
+			d.specs[name] = p.spec(r.Package, f, r.Builds[f.Key])
+			continue
+		}
+		target, err := newRemote(f.URL)
+		if err != nil {
+			return d, err
+		}
+		d.slots[name].fill(target)
+	}
+	if err := p.own(r.Package.Name, names); err != nil {
+		return d, err
+	}
+	var err error
+	if d.classes, err = p.translate(d); err != nil {
+		return d, err
+	}
+	for _, c := range d.classes {
+		if err := p.grid.Deploy(ctx, c); err != nil {
+			return d, err
+		}
+	}
+	return d, nil
+}
+
+// restart starts the functions of a restored project, then brings it up to date with its source.
+func (p *platform) restart(ctx context.Context, d *deployment) {
+	release, err := p.claim(ctx, d.Package.Name)
+	if err != nil {
+		return // the platform is stopping
+	}
+	var starts sync.WaitGroup
+	var failed atomic.Bool
+	for name, spec := range d.specs {
+		starts.Go(func() {
+			f, err := p.runner.Deploy(ctx, spec)
+			if err != nil {
+				failed.Store(true)
+				d.slots[name].fail(err)
+				if ctx.Err() == nil {
+					p.problem(control.Activity{Function: name, Package: d.Package.Name, Message: err.Error()})
+				}
+				return
+			}
+			d.slots[name].fill(f)
+		})
+	}
+	starts.Wait()
+	release()
+	if ctx.Err() != nil {
+		return
+	}
+	seen := d.Source
+	if failed.Load() || d.failure != "" {
+		seen = "" // build it anew: perhaps its builds were removed, or its tools have moved
+	}
+	w, err := p.watch(d.Dir, seen)
+	if err != nil {
+		p.problem(control.Activity{Package: d.Package.Name, Message: fmt.Sprintf("watch %s: %v", d.Dir, err)})
+		return
+	}
+	w.check()
+}
+
+// reload deploys a folder whose source has changed, and tells how it went.
+func (p *platform) reload(ctx context.Context, dir string) {
+	begun := time.Now()
+	d, err := p.deploy(ctx, dir, func(control.Progress) {})
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil {
+		p.problem(control.Activity{Message: err.Error(), Hint: "what was deployed before keeps serving; save the file again when it is mended"})
+		return
+	}
+	p.activity.add(control.Activity{
+		Kind: control.KindReload, Package: d.Package.Name, Message: "deployed from " + dir, Millis: millis(time.Since(begun)),
+	})
+}
