@@ -1,0 +1,63 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// noEnv marks flags that belong to one request (a payload, a version, a key), which would do harm if they lay about in an environment.
+const noEnv = "oaas-no-env"
+
+// perRequest takes flags of a command out of the environment.
+func perRequest(cmd *cobra.Command, names ...string) {
+	for _, name := range names {
+		must(cmd.Flags().SetAnnotation(name, noEnv, []string{"true"}))
+	}
+}
+
+// envName gives the variable of a flag, or "" if it has none.
+func envName(f *pflag.Flag) string {
+	if f.Name == "help" || f.Annotations[noEnv] != nil {
+		return ""
+	}
+	return "OAAS_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+}
+
+// applyEnv gives flags that are not on the command line the values of their variables.
+func (a *app) applyEnv(cmd *cobra.Command) error {
+	var failed error
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		name := envName(f)
+		if f.Changed || name == "" || failed != nil {
+			return
+		}
+		value, set := a.env(name)
+		if !set || value == "" {
+			return
+		}
+		if err := cmd.Flags().Set(f.Name, value); err != nil {
+			failed = &usageError{cmd, fmt.Errorf("environment variable %s: %w", name, err)}
+		}
+	})
+	return failed
+}
+
+// describeEnv adds the variables to the help of all flags.
+func describeEnv(cmd *cobra.Command) {
+	describe := func(f *pflag.Flag) {
+		if name := envName(f); name != "" && !strings.Contains(f.Usage, name) {
+			f.Usage += " ($" + name + ")"
+		}
+	}
+	if cmd.Name() == "completion" || cmd.Name() == "help" {
+		return
+	}
+	cmd.LocalNonPersistentFlags().VisitAll(describe)
+	cmd.PersistentFlags().VisitAll(describe)
+	for _, sub := range cmd.Commands() {
+		describeEnv(sub)
+	}
+}
