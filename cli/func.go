@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -63,7 +64,7 @@ func (a *app) funcBuild() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			builds, views := builder.Builder{Root: filepath.Join(dir, ".oaas", "builds")}, []buildView{}
+			builds, views := builder.Builder{Root: buildCache()}, []buildView{}
 			for i := range p.Functions {
 				f := &p.Functions[i]
 				if !project.Local(f) {
@@ -93,6 +94,15 @@ func (a *app) funcBuild() *cobra.Command {
 			})
 		},
 	}
+}
+
+// buildCache is where builds that are not deployed are kept: outside of the project, so that they are no part of it.
+func buildCache() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		dir = os.TempDir()
+	}
+	return filepath.Join(dir, "oaas", "builds")
 }
 
 // deployView is a deployment as -o json gives it.

@@ -58,13 +58,6 @@ func (a *activity) since(from uint64) ([]control.Activity, <-chan struct{}) {
 	return news, a.changed
 }
 
-// newest gives the sequence number of the newest activity.
-func (a *activity) newest() uint64 {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.last
-}
-
 // follow calls each for everything after the sequence number from, until ctx or stop ends or each fails.
 func (a *activity) follow(ctx context.Context, stop <-chan struct{}, from uint64, each func(control.Activity) error) error {
 	for {

@@ -193,10 +193,10 @@ func openDataDir(ctx context.Context, dir string) (string, *os.File, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	// Data is not for version control, wherever the folder lies.
+	// Data is not for version control, wherever the folder lies; what else lies in it may be.
 	ignore := filepath.Join(abs, ".gitignore")
 	if _, err := os.Stat(ignore); errors.Is(err, os.ErrNotExist) {
-		if err := os.WriteFile(ignore, []byte("*\n"), 0o644); err != nil {
+		if err := os.WriteFile(ignore, []byte("/.gitignore\n/builds/\n/classes/\n/lock\n/projects.json*\n"), 0o644); err != nil {
 			return "", nil, errors.Join(fmt.Errorf("write data folder: %w", err), lock.Close())
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -264,7 +265,7 @@ functions:
 	deployed := func() int {
 		n := 0
 		for line := range strings.Lines(r.past()) {
-			if strings.HasPrefix(line, "reload") {
+			if strings.Contains(line, "deployed from") {
 				n++
 			}
 		}
@@ -286,5 +287,25 @@ functions:
 	r.eventually("third deployment", func() bool { return deployed() == 3 })
 	if n := builds() - before; n > 3 {
 		t.Errorf("%d builds for two changes", n)
+	}
+}
+
+func TestWarningsAreTold(t *testing.T) {
+	var text bytes.Buffer
+	a := newActivity()
+	log := telling(slog.New(slog.NewTextHandler(&text, nil)), a).With("class", "shop.cart")
+	log.Debug("nobody wants to know")
+	log.Info("all is well")
+	log.WithGroup("g").Error("disk full", "path", "/data")
+	told, _ := a.since(0)
+	if len(told) != 1 || told[0].Kind != control.KindError || told[0].Message != "disk full class=shop.cart path=/data" {
+		t.Errorf("told %+v", told)
+	}
+	if got := text.String(); strings.Contains(got, "nobody") || !strings.Contains(got, "all is well") || !strings.Contains(got, "g.path=/data") {
+		t.Errorf("logged %s", got)
+	}
+	telling(slog.New(slog.DiscardHandler), a).Warn("seen all the same")
+	if told, _ := a.since(1); len(told) != 1 {
+		t.Errorf("told %+v", told)
 	}
 }

@@ -60,13 +60,15 @@ type counts struct{ cold, crashes int }
 // openPlatform opens grid and runner over a data folder that is locked already.
 func openPlatform(cfg Config, dataDir, url string, registry *prometheus.Registry) (*platform, error) {
 	p := &platform{
-		cfg: cfg, log: cfg.Logger, dataDir: dataDir, url: url, started: time.Now(), activity: newActivity(),
+		cfg: cfg, dataDir: dataDir, url: url, started: time.Now(), activity: newActivity(),
 		builder:  builder.Builder{Root: filepath.Join(dataDir, "builds")},
 		projects: map[string]*deployment{}, owners: map[string]string{}, changing: map[string]chan struct{}{},
 		watched: map[string]*watcher{}, counts: map[string]*counts{},
 	}
+	p.log = telling(cfg.Logger, p.activity)
 	p.stopping, p.stop = context.WithCancel(context.Background())
 	var err error
+	// The runner tells by events what it logs.
 	p.runner, err = runner.New(runner.Config{
 		Logger: cfg.Logger, Registerer: registry, ScaleToZeroGrace: cfg.ScaleToZeroGrace, OnEvent: p.runnerEvent,
 	})
@@ -74,7 +76,7 @@ func openPlatform(cfg Config, dataDir, url string, registry *prometheus.Registry
 		return nil, fmt.Errorf("start the function runner: %w", err)
 	}
 	p.grid, err = odgm.Open(odgm.Config{
-		Dir: filepath.Join(dataDir, "classes"), Logger: cfg.Logger, Registerer: registry,
+		Dir: filepath.Join(dataDir, "classes"), Logger: p.log, Registerer: registry,
 		DefaultSink: os.Getenv("K_SINK"), SinkOverrides: os.Getenv("K_CE_OVERRIDES"), OnDelivery: p.delivered,
 	})
 	if err != nil {

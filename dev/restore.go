@@ -111,6 +111,7 @@ func (p *platform) restart(ctx context.Context, d *deployment) {
 // reload deploys a folder whose source has changed, and tells how it went.
 func (p *platform) reload(ctx context.Context, dir string) {
 	begun := time.Now()
+	p.activity.add(control.Activity{Kind: control.KindReload, Message: "building " + dir})
 	d, err := p.deploy(ctx, dir, func(control.Progress) {})
 	if ctx.Err() != nil {
 		return

@@ -197,11 +197,11 @@ func (r *Result) locate(req Request, home string) error {
 		return r.locateScript(req)
 	case opackage.GoRuntime:
 		if r.Command == nil {
-			return fmt.Errorf("function %s has a build: of its own, so it needs a command: too", req.Function)
+			return fmt.Errorf("function %s has a build: of its own, so it needs command: too", req.Function)
 		}
 		return nil
 	}
-	return fmt.Errorf("function %s: runtime %s needs a command:", req.Function, req.Runtime)
+	return fmt.Errorf("function %s: runtime %s needs command: in the package file", req.Function, req.Runtime)
 }
 
 func (r *Result) locateScript(req Request) error {

@@ -41,7 +41,7 @@ func Detect(dir string) (opackage.Runtime, error) {
 		return opackage.NodeRuntime, nil
 	}
 	return "", fmt.Errorf("cannot tell the runtime of %s: it has no go.mod, package.json or *.py; "+
-		"set runtime: go, python or node, or give a command:", dir)
+		"set runtime: to go, python or node, or give command: in the package file", dir)
 }
 
 // runtimeOf gives the runtime that was asked for, or guesses it. A command of its own needs no runtime.

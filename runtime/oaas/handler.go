@@ -1,7 +1,6 @@
 package oaas
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -63,8 +62,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.serveOther(w, r)
 }
 
+// acceptPost is the value of the header of that name in answers to calls.
+var acceptPost = []string{function.BinaryCallType}
+
 func (h *Handler) serveCall(w http.ResponseWriter, r *http.Request, form function.Form) {
-	w.Header().Set(function.HeaderAcceptPost, function.BinaryCallType)
+	w.Header()[function.HeaderAcceptPost] = acceptPost
 	call, meta, err := h.readCall(w, r, form)
 	if err != nil {
 		writeError(w, err)
@@ -109,24 +111,24 @@ func (h *Handler) readCall(w http.ResponseWriter, r *http.Request, form function
 }
 
 // readBody reads a request, in one piece when its size is known.
-func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	limited := http.MaxBytesReader(w, r.Body, function.DefaultBody)
-	var body []byte
-	var err error
+func readBody(w http.ResponseWriter, r *http.Request) (body []byte, err error) {
 	if 0 <= r.ContentLength && r.ContentLength <= function.DefaultBody {
 		body = make([]byte, r.ContentLength)
-		_, err = io.ReadFull(limited, body)
+		_, err = io.ReadFull(r.Body, body)
 	} else {
-		body, err = io.ReadAll(limited)
+		body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, function.DefaultBody))
 	}
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		return nil, Errorf(http.StatusRequestEntityTooLarge, "the body has more than %d bytes", tooLarge.Limit)
-	case err != nil:
-		return nil, Errorf(http.StatusBadRequest, "read the body: %v", err)
+	if err != nil {
+		return nil, bodyError(err)
 	}
 	return body, nil
+}
+
+func bodyError(err error) error {
+	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return Errorf(http.StatusRequestEntityTooLarge, "the body has more than %d bytes", tooLarge.Limit)
+	}
+	return Errorf(http.StatusBadRequest, "read the body: %v", err)
 }
 
 func (h *Handler) method(call *function.Call) (method, error) {
@@ -139,13 +141,6 @@ func (h *Handler) method(call *function.Call) (method, error) {
 		return method{}, Errorf(http.StatusNotFound, "class %s has no method %q here; it has %s", call.Class, call.Method, names(methods))
 	}
 	return m, nil
-}
-
-func contextOf(r *http.Request, meta *function.Meta) (context.Context, context.CancelFunc) {
-	if meta.Deadline.IsZero() {
-		return r.Context(), func() {}
-	}
-	return context.WithDeadline(r.Context(), meta.Deadline)
 }
 
 // serveOther finds the stateless function that a request is for: the one that the headers name, or the only one.
@@ -235,9 +230,13 @@ func writeError(w http.ResponseWriter, err error) {
 }
 
 func write(w http.ResponseWriter, status int, contentType string, body []byte) {
-	w.Header()["Content-Type"] = nil // rather none than a guess
-	setIf(w.Header(), "Content-Type", contentType)
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	h := w.Header()
+	values := []string{strconv.Itoa(len(body)), contentType}
+	h["Content-Length"] = values[:1:1]
+	h["Content-Type"] = nil // rather none than a guess
+	if contentType != "" {
+		h["Content-Type"] = values[1:]
+	}
 	w.WriteHeader(status)
 	if _, err := w.Write(body); err != nil {
 		slog.Debug("answer not delivered", "error", err) // the platform has gone; it decides whether to call again

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"sync"
 )
 
 const (
@@ -61,13 +62,32 @@ func encodePayload(v any) (Payload, error) {
 	return Payload{Data: data, ContentType: jsonType}, err
 }
 
-// encodeJSON writes JSON as people read it: <, > and & stay as they are.
+// encoder writes JSON as people read it: <, > and & stay as they are.
+type encoder struct {
+	buffer bytes.Buffer
+	json   *json.Encoder
+}
+
+// encoders are used again, because most values are small.
+var encoders = sync.Pool{New: func() any {
+	e := &encoder{}
+	e.json = json.NewEncoder(&e.buffer)
+	e.json.SetEscapeHTML(false)
+	return e
+}}
+
+// maxKept bounds the memory that an encoder keeps for its next use.
+const maxKept = 64 << 10
+
 func encodeJSON(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, err
+	e := encoders.Get().(*encoder)
+	e.buffer.Reset()
+	if err := e.json.Encode(v); err != nil {
+		return nil, err // the encoder goes with it: it may have stopped anywhere
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+	text := bytes.Clone(bytes.TrimSuffix(e.buffer.Bytes(), []byte("\n")))
+	if e.buffer.Cap() <= maxKept {
+		encoders.Put(e)
+	}
+	return text, nil
 }
