@@ -106,38 +106,46 @@ func (r *Reply) checkChanges(limits Limits) error {
 	if most := orDefault(limits.Changes, DefaultChanges); changes > most {
 		return invalid("set", "%d entries are set or deleted; at most %d are allowed", changes, most)
 	}
-	seen := newKeySet(changes)
+	var seen keySet
+	seen.init(changes)
 	for i := range r.Set {
-		e := &r.Set[i]
-		field := "set." + clip(e.Key)
-		key, err := NormalizeKey(e.Key, limits.Key)
-		if err != nil {
-			return invalid(field, "%v", err)
-		}
-		e.Key = key
-		if seen.has(key) {
-			return invalid(field, "the key %q is given twice", key)
-		}
-		if most := orDefault(limits.Value, DefaultValue); len(e.Data) > most {
-			return invalid(field, "has %d bytes; at most %d are allowed", len(e.Data), most)
-		}
-		if e.Type > CRDTMap {
-			return invalid(field+".type", "%d is not a type of entries; 0 (bytes) and 1 (CRDT map) are", e.Type)
-		}
-		if e.Version != 0 {
-			return invalid(field+".version", "only the platform gives versions")
+		if err := r.Set[i].check(&seen, limits); err != nil {
+			return err
 		}
 	}
 	for i, given := range r.Delete {
-		field := fmt.Sprintf("delete[%d]", i)
 		key, err := NormalizeKey(given, limits.Key)
 		if err != nil {
-			return invalid(field, "%v", err)
+			return invalid(fmt.Sprintf("delete[%d]", i), "%v", err)
 		}
 		r.Delete[i] = key
 		if seen.has(key) {
-			return invalid(field, "the key %q is set or deleted already", key)
+			return invalid(fmt.Sprintf("delete[%d]", i), "the key %q is set or deleted already", key)
 		}
+	}
+	return nil
+}
+
+// check brings the key to lower case and checks an entry that a reply sets.
+func (e *Entry) check(seen *keySet, limits Limits) error {
+	given := e.Key
+	wrong := func(part, format string, args ...any) error { return invalid("set."+clip(given)+part, format, args...) }
+	key, err := NormalizeKey(given, limits.Key)
+	if err != nil {
+		return wrong("", "%v", err)
+	}
+	e.Key = key
+	if seen.has(key) {
+		return wrong("", "the key %q is given twice", key)
+	}
+	if most := orDefault(limits.Value, DefaultValue); len(e.Data) > most {
+		return wrong("", "has %d bytes; at most %d are allowed", len(e.Data), most)
+	}
+	if e.Type > CRDTMap {
+		return wrong(".type", "%d is not a type of entries; 0 (bytes) and 1 (CRDT map) are", e.Type)
+	}
+	if e.Version != 0 {
+		return wrong(".version", "only the platform gives versions")
 	}
 	return nil
 }
@@ -236,12 +244,11 @@ type keySet struct {
 	many map[string]struct{}
 }
 
-func newKeySet(size int) *keySet {
-	s := &keySet{}
+// init prepares an empty set for size keys.
+func (s *keySet) init(size int) {
 	if size > len(s.few) {
 		s.many = make(map[string]struct{}, size)
 	}
-	return s
 }
 
 // has tells whether key was given before, and remembers it.

@@ -52,26 +52,42 @@ func Source(class string, partition uint32, object string) string {
 
 // SetHeaders writes the headers of a call: those of a CloudEvent in binary mode, and the platform's own.
 func SetHeaders(h http.Header, form Form, c *Call, m *Meta) {
-	h.Set("Content-Type", form.CallType())
-	h.Set("Accept", JSONReplyType+", "+BinaryReplyType+", */*")
-	h.Set(HeaderSpecVersion, "1.0")
-	h.Set(HeaderType, CallEventType)
-	h.Set(HeaderID, m.ID)
-	h.Set(HeaderSource, Source(c.Class, c.Partition, c.Object))
-	h.Set(HeaderSubject, c.Method)
-	setIf(h, HeaderTraceparent, m.Traceparent)
-	setIf(h, HeaderTracestate, m.Tracestate)
-	setIf(h, HeaderChain, m.Chain)
+	w := headerWriter{header: h, values: make([]string, 0, mostHeaders)}
+	w.set("Content-Type", form.CallType())
+	w.set("Accept", JSONReplyType+", "+BinaryReplyType+", */*")
+	w.set(HeaderSpecVersion, "1.0")
+	w.set(HeaderType, CallEventType)
+	w.set(HeaderID, m.ID)
+	w.set(HeaderSource, Source(c.Class, c.Partition, c.Object))
+	w.set(HeaderSubject, c.Method)
+	w.setIf(HeaderTraceparent, m.Traceparent)
+	w.setIf(HeaderTracestate, m.Tracestate)
+	w.setIf(HeaderChain, m.Chain)
 	if !m.Deadline.IsZero() {
-		h.Set(HeaderDeadline, FormatDeadline(m.Deadline))
+		w.set(HeaderDeadline, FormatDeadline(m.Deadline))
 	}
-	h.Set(HeaderAttempt, strconv.Itoa(max(m.Attempt, 1)))
-	h.Set(HeaderDepth, strconv.Itoa(m.Depth))
+	w.set(HeaderAttempt, strconv.Itoa(max(m.Attempt, 1)))
+	w.set(HeaderDepth, strconv.Itoa(m.Depth))
 }
 
-func setIf(h http.Header, name, value string) {
+// mostHeaders is how many headers a call has at most.
+const mostHeaders = 13
+
+// headerWriter sets headers whose names have the spelling of http.Header already. The values share memory: every call has a dozen of them.
+type headerWriter struct {
+	header http.Header
+	values []string
+}
+
+func (w *headerWriter) set(name, value string) {
+	w.values = append(w.values, value)
+	n := len(w.values)
+	w.header[name] = w.values[n-1 : n : n] // with no room, so that an append by others does not reach the next value
+}
+
+func (w *headerWriter) setIf(name, value string) {
 	if value != "" {
-		h.Set(name, value)
+		w.set(name, value)
 	}
 }
 

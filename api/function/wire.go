@@ -28,8 +28,8 @@ type wire struct {
 	err  error
 }
 
-func newWire(body []byte) *wire {
-	w := &wire{buf: body}
+func newWire(body []byte) wire {
+	w := wire{buf: body}
 	if len(body) <= smallBody {
 		w.text = string(body)
 	}

@@ -24,18 +24,19 @@ type Chain []Hop
 
 // String gives the header form: hops separated by commas, each class/partition/object/method@call.
 func (c Chain) String() string {
-	var b strings.Builder
+	const perHop = 96 // a guess that fits most
+	text := make([]byte, 0, perHop*len(c))
 	for i, h := range c {
 		if i > 0 {
-			b.WriteByte(',')
+			text = append(text, ',')
 		}
-		b.WriteString(h.Ref.String())
-		b.WriteByte('/')
-		b.WriteString(h.Method)
-		b.WriteByte('@')
-		b.WriteString(h.Call)
+		text = append(append(text, h.Ref.Class...), '/')
+		text = append(strconv.AppendUint(text, uint64(h.Ref.Partition), 10), '/')
+		text = append(append(text, h.Ref.ID...), '/')
+		text = append(append(text, h.Method...), '@')
+		text = append(text, h.Call...)
 	}
-	return b.String()
+	return string(text)
 }
 
 // Path gives the chain for people, without call ids: a → b → c.

@@ -8,11 +8,9 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/hpcclab/oaas-go/api/fault"
@@ -31,6 +29,9 @@ func (a *answered) contentType() string { return a.header.Get("Content-Type") }
 // failed reports whether the function says that it has failed.
 func (a *answered) failed() bool { return a.status < 200 || a.status > 299 }
 
+// callHeaders is as many as function.SetHeaders sets, so that the room for them is taken at once.
+const callHeaders = 13
+
 // exchange sends the call and reads the answer, in the form that the function understands best.
 func (r *running) exchange(ctx context.Context, c *function.Call, attempt int) (*answered, error) {
 	p, err := r.peers.of(r.call.Ref.Class, r.method.Function, r.method.URL)
@@ -42,8 +43,9 @@ func (r *running) exchange(ctx context.Context, c *function.Call, attempt int) (
 		form = function.Binary
 	}
 	send := func(ctx context.Context) (*answered, error) {
-		header := make(http.Header, 16)
-		function.SetHeaders(header, form, c, r.meta(ctx, attempt))
+		header := make(http.Header, callHeaders)
+		meta := r.meta(ctx, attempt)
+		function.SetHeaders(header, form, c, &meta)
 		return r.post(ctx, p.url, header, function.EncodeCall(form, c))
 	}
 	a, err := r.limited(ctx, send)
@@ -64,13 +66,12 @@ func (r *running) exchange(ctx context.Context, c *function.Call, attempt int) (
 }
 
 // meta gives what travels in the headers.
-func (r *running) meta(ctx context.Context, attempt int) *function.Meta {
+func (r *running) meta(ctx context.Context, attempt int) function.Meta {
 	deadline, _ := ctx.Deadline()
-	carrier := propagation.MapCarrier{}
-	propagation.TraceContext{}.Inject(ctx, carrier)
-	return &function.Meta{
+	parent, state := traceContext(ctx)
+	return function.Meta{
 		ID: r.call.ID, Chain: r.call.Chain.With(r.hop()).String(), Deadline: deadline, Attempt: attempt, Depth: int(r.call.Depth),
-		Traceparent: carrier.Get("traceparent"), Tracestate: carrier.Get("tracestate"),
+		Traceparent: parent, Tracestate: state,
 	}
 }
 
@@ -81,7 +82,7 @@ func (r *running) limited(ctx context.Context, send func(context.Context) (*answ
 	ctx, cancel := context.WithTimeout(ctx, r.method.Timeout)
 	defer cancel()
 	a, err := send(ctx)
-	r.metrics.functionSeconds.WithLabelValues(r.call.Ref.Class, r.call.Method).Observe(time.Since(begun).Seconds())
+	r.metrics.function(r.call.Ref.Class, r.call.Method, time.Since(begun))
 	failure := err
 	if err == nil && a.failed() {
 		failure = r.functionError(a)
@@ -131,16 +132,15 @@ func readAll(resp *http.Response, limit int) ([]byte, error) {
 	if n <= 0 || n > int64(limit) {
 		return io.ReadAll(io.LimitReader(resp.Body, int64(limit)+1))
 	}
-	body := make([]byte, n)
-	got, err := io.ReadFull(resp.Body, body)
+	body := make([]byte, n+1) // one byte more, to see that nothing follows
+	got, err := io.ReadFull(resp.Body, body[:n])
 	if err != nil {
 		return body[:got], err
 	}
-	var more [1]byte
-	if extra, err := resp.Body.Read(more[:]); extra > 0 || (err != nil && err != io.EOF) {
-		return body, errors.New("it does not have the length that was announced")
+	if extra, err := resp.Body.Read(body[n:]); extra > 0 || (err != nil && err != io.EOF) {
+		return body[:n], errors.New("it does not have the length that was announced")
 	}
-	return body, nil
+	return body[:n:n], nil
 }
 
 // functionError is a failure that the function reports itself.
@@ -189,7 +189,7 @@ func (r *running) late(ctx context.Context) error {
 
 // peers remembers what is known about the functions: one row for each that is bound to a class.
 type peers struct {
-	rows sync.Map // of peerKey to *peer
+	rows rows[peerKey, *peer]
 }
 
 type peerKey struct{ class, function, url string }
@@ -208,8 +208,8 @@ func (p *peer) learn(binary bool) {
 
 func (p *peers) of(class, name, text string) (*peer, error) {
 	key := peerKey{class, name, text}
-	if row, ok := p.rows.Load(key); ok {
-		return row.(*peer), nil
+	if row, ok := p.rows.get(key); ok {
+		return row, nil
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" {
@@ -218,6 +218,5 @@ func (p *peers) of(class, name, text string) (*peer, error) {
 	if u.Path == "" {
 		u.Path = "/"
 	}
-	row, _ := p.rows.LoadOrStore(key, &peer{url: u})
-	return row.(*peer), nil
+	return p.rows.put(key, &peer{url: u}), nil
 }

@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/hpcclab/oaas-go/api/fault"
 	"github.com/hpcclab/oaas-go/api/oprc"
@@ -110,8 +111,7 @@ func (x *Executor) Invoke(ctx context.Context, sh Shard, m call.Method, c call.C
 		failure := fault.From(err)
 		outcome, err = string(failure.Code), failure
 	}
-	x.metrics.calls.WithLabelValues(c.Ref.Class, c.Method, outcome).Inc()
-	x.metrics.callSeconds.WithLabelValues(c.Ref.Class, c.Method).Observe(time.Since(begun).Seconds())
+	x.metrics.call(c.Ref.Class, c.Method, outcome, time.Since(begun))
 	return answer, err
 }
 
@@ -202,6 +202,9 @@ func failedCommand(ctx context.Context, c *call.Call, failure *fault.Error) *rec
 }
 
 func (r *running) span(ctx context.Context, name string, kind trace.SpanKind) (context.Context, trace.Span) {
+	if _, off := otel.GetTracerProvider().(noop.TracerProvider); off {
+		return ctx, noop.Span{} // ctx keeps the trace of the caller, which is handed on
+	}
 	ctx, span := r.tracer.Start(ctx, name, trace.WithSpanKind(kind))
 	if span.IsRecording() {
 		c := &r.call
@@ -222,9 +225,18 @@ func endSpan(span trace.Span, err error) {
 
 // traceparent gives the W3C form of the trace that ctx belongs to, or "".
 func traceparent(ctx context.Context) string {
+	parent, _ := traceContext(ctx)
+	return parent
+}
+
+// traceContext gives the W3C form of the trace that ctx belongs to, with what vendors added to it; or nothing.
+func traceContext(ctx context.Context) (parent, state string) {
+	if !trace.SpanContextFromContext(ctx).IsValid() {
+		return "", ""
+	}
 	carrier := propagation.MapCarrier{}
 	propagation.TraceContext{}.Inject(ctx, carrier)
-	return carrier.Get("traceparent")
+	return carrier.Get("traceparent"), carrier.Get("tracestate")
 }
 
 // withTraceparent continues a trace from its W3C form.

@@ -98,7 +98,8 @@ func (r *running) attempt(ctx context.Context, number int) (outcome, error) {
 	if err != nil && fault.CodeOf(err) != fault.NoObject {
 		return outcome{}, err
 	}
-	answered, err := r.exchange(ctx, r.callOf(&obj, exists), number)
+	told := r.callOf(&obj, exists)
+	answered, err := r.exchange(ctx, &told, number)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -117,9 +118,9 @@ func (r *running) attempt(ctx context.Context, number int) (outcome, error) {
 }
 
 // callOf gives what the function is told.
-func (r *running) callOf(obj *object.Object, exists bool) *function.Call {
+func (r *running) callOf(obj *object.Object, exists bool) function.Call {
 	c := &r.call
-	out := &function.Call{
+	out := function.Call{
 		Class: c.Ref.Class, Partition: c.Ref.Partition, Object: c.Ref.ID, Method: c.Method, Readonly: r.method.ReadOnly,
 		Version: obj.Version, Exists: exists, Payload: c.Payload, ContentType: c.ContentType, Options: c.Options, Caller: c.Caller,
 	}
@@ -163,24 +164,44 @@ func changedKeys(reply *function.Reply) []string {
 	return append(keys, reply.Delete...)
 }
 
+// writing is the memory of the messages that every commit has.
+type writing struct {
+	command    record.Command
+	body       record.Command_Write
+	write      record.Write
+	completion record.Completion
+}
+
 func (r *running) writeCommand(ctx context.Context, reply *function.Reply, key string, fingerprint uint64) *record.Command {
-	c := &r.call
-	write := &record.Write{
-		Object: c.Ref.ID, Deletes: reply.Delete, NoCreate: true, Depth: c.Depth, Traceparent: traceparent(ctx),
-		Completion: &record.Completion{
-			Method: c.Method, IdempotencyKey: key, Fingerprint: fingerprint, Payload: reply.Payload, ContentType: reply.ContentType,
-			Invocation: c.Invocation,
-		},
-	}
-	for i := range reply.Set {
-		e := &reply.Set[i]
-		write.Puts = append(write.Puts, &record.Put{Key: e.Key, Data: e.Data, Type: oprc.ValType(e.Type)})
-	}
+	c, w := &r.call, new(writing)
+	w.command.Body, w.body.Write, w.write.Completion = &w.body, &w.write, &w.completion
+
+	done := &w.completion
+	done.Method, done.IdempotencyKey, done.Fingerprint = c.Method, key, fingerprint
+	done.Payload, done.ContentType, done.Invocation = reply.Payload, reply.ContentType, c.Invocation
+
+	write := &w.write
+	write.Object, write.Deletes, write.NoCreate = c.Ref.ID, reply.Delete, true
+	write.Depth, write.Traceparent = c.Depth, traceparent(ctx)
+	write.Puts = putsOf(reply.Set)
 	for i := range reply.Events {
 		e := &reply.Events[i]
 		write.Emits = append(write.Emits, &record.Emit{
 			Id: c.ID + "/" + strconv.Itoa(i+1), Type: e.Type, Subject: e.Subject, Data: e.Data, ContentType: e.ContentType, Extensions: e.Extensions,
 		})
 	}
-	return &record.Command{Body: &record.Command_Write{Write: write}}
+	return &w.command
+}
+
+func putsOf(entries []function.Entry) []*record.Put {
+	if len(entries) == 0 {
+		return nil
+	}
+	puts, memory := make([]*record.Put, len(entries)), make([]record.Put, len(entries))
+	for i := range entries {
+		e, p := &entries[i], &memory[i]
+		p.Key, p.Data, p.Type = e.Key, e.Data, oprc.ValType(e.Type)
+		puts[i] = p
+	}
+	return puts
 }

@@ -2,6 +2,7 @@ package invoke
 
 import (
 	"errors"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -11,6 +12,44 @@ type metrics struct {
 	callSeconds     *prometheus.HistogramVec
 	functionSeconds *prometheus.HistogramVec
 	pending         *prometheus.GaugeVec
+
+	// What calls look up each time; prometheus would hash their labels again.
+	ended   rows[ending, ended]
+	methods rows[methodKey, prometheus.Observer]
+}
+
+type methodKey struct{ class, method string }
+
+type ending struct {
+	methodKey
+	outcome string
+}
+
+// ended counts calls of a method that ended alike.
+type ended struct {
+	count   prometheus.Counter
+	seconds prometheus.Observer
+}
+
+// call records the end of a call.
+func (m *metrics) call(class, method, outcome string, took time.Duration) {
+	key := ending{methodKey{class, method}, outcome}
+	row, ok := m.ended.get(key)
+	if !ok {
+		row = m.ended.put(key, ended{m.calls.WithLabelValues(class, method, outcome), m.callSeconds.WithLabelValues(class, method)})
+	}
+	row.count.Inc()
+	row.seconds.Observe(took.Seconds())
+}
+
+// function records the end of an exchange with a function.
+func (m *metrics) function(class, method string, took time.Duration) {
+	key := methodKey{class, method}
+	row, ok := m.methods.get(key)
+	if !ok {
+		row = m.methods.put(key, m.functionSeconds.WithLabelValues(class, method))
+	}
+	row.Observe(took.Seconds())
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {

@@ -42,8 +42,9 @@ func (r *running) handOn(ctx context.Context, attempt int) (*answered, error) {
 // statelessHeader gives the headers of the caller's request, with those that the platform adds. A call that came without one is a CloudEvent.
 func (r *running) statelessHeader(ctx context.Context, attempt int) http.Header {
 	c := &r.call
-	own := http.Header{}
-	function.SetHeaders(own, function.JSON, &function.Call{Class: c.Ref.Class, Partition: c.Ref.Partition, Method: c.Method}, r.meta(ctx, attempt))
+	own := make(http.Header, callHeaders)
+	meta := r.meta(ctx, attempt)
+	function.SetHeaders(own, function.JSON, &function.Call{Class: c.Ref.Class, Partition: c.Ref.Partition, Method: c.Method}, &meta)
 	var header http.Header
 	if c.Request == nil {
 		header = own

@@ -102,7 +102,12 @@ func (b *Boxes) Run(ctx context.Context, ref object.Ref, method, callID string, 
 		return nil, err
 	}
 	hop := call.Hop{Ref: ref, Method: method, Call: callID}
-	t, err := b.enter(ctx, &Turn{boxes: b, hop: hop, inside: &inside{}}, ref, chain)
+	made := &struct { // one piece of memory for both
+		turn   Turn
+		inside inside
+	}{turn: Turn{boxes: b, hop: hop}}
+	made.turn.inside = &made.inside
+	t, err := b.enter(ctx, &made.turn, ref, chain)
 	if err != nil {
 		return nil, err
 	}

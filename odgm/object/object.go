@@ -4,7 +4,7 @@
 package object
 
 import (
-	"fmt"
+	"strconv"
 
 	"github.com/hpcclab/oaas-go/api/fault"
 	"github.com/hpcclab/oaas-go/api/oprc"
@@ -21,7 +21,9 @@ type Ref struct {
 }
 
 // String gives class/partition/id, as in error messages and call paths.
-func (r Ref) String() string { return fmt.Sprintf("%s/%d/%s", r.Class, r.Partition, r.ID) }
+func (r Ref) String() string {
+	return r.Class + "/" + strconv.FormatUint(uint64(r.Partition), 10) + "/" + r.ID
+}
 
 // Entry is one value of an object's state.
 type Entry struct {

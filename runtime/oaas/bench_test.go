@@ -16,8 +16,8 @@ import (
 	"github.com/hpcclab/oaas-go/runtime/oaas"
 )
 
-// BenchmarkServed measures one warm call over a loopback connection: to a method of the SDK, and to a bare handler of net/http that reads as much
-// and answers the same. The difference is what the SDK costs.
+// BenchmarkServed measures one warm call over a loopback connection: to a method of the SDK, and to a bare handler of net/http that reads as
+// much and answers the same. The difference is what the SDK costs.
 func BenchmarkServed(b *testing.B) {
 	call := callOf("add", "5", `{"by":1}`)
 	handler, err := oaas.NewHandler(counterClass())

@@ -125,7 +125,8 @@ func readBody(w http.ResponseWriter, r *http.Request) (body []byte, err error) {
 }
 
 func bodyError(err error) error {
-	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
 		return Errorf(http.StatusRequestEntityTooLarge, "the body has more than %d bytes", tooLarge.Limit)
 	}
 	return Errorf(http.StatusBadRequest, "read the body: %v", err)
