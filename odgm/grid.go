@@ -59,6 +59,7 @@ type Grid struct {
 	conditions *condition.Cache
 	sinks      *eventing.Sink
 	events     *eventMetrics
+	gets       prometheus.Counter
 
 	deploying sync.Mutex // one deployment at a time; before mu
 	mu        sync.RWMutex
@@ -103,6 +104,10 @@ func (g *Grid) assemble() (err error) {
 	}
 	if g.events, err = newEventMetrics(g.cfg.Registerer); err != nil {
 		return err
+	}
+	g.gets = prometheus.NewCounter(prometheus.CounterOpts{Name: "odgm_get_total", Help: "Reads of objects and entries."})
+	if err := g.cfg.Registerer.Register(g.gets); err != nil {
+		return fmt.Errorf("register read metrics: %w", err)
 	}
 	if g.cache, err = shard.NewCache(g.cfg.CacheBytes); err != nil {
 		return err

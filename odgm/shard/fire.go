@@ -168,6 +168,12 @@ func (f *firing) put(ev *record.Event) error {
 	if err := f.stamp(ev); err != nil {
 		return err
 	}
+	f.machine.metrics.emitted(ev)
+	return f.enqueue(ev)
+}
+
+// enqueue writes a stamped event into the outbox.
+func (f *firing) enqueue(ev *record.Event) error {
 	group := Group(ev.GetTarget())
 	f.counters.Outbox++
 	f.fired++
@@ -192,11 +198,7 @@ func (f *firing) bury(ev *record.Event, reason string) error {
 	if err := f.stamp(notice); err != nil {
 		return err
 	}
-	group := Group(notice.GetTarget())
-	f.counters.Outbox++
-	f.fired++
-	f.machine.groups[group] = struct{}{}
-	return store(f.tx, outboxKey(group, notice.GetSeq()), notice)
+	return f.enqueue(notice)
 }
 
 // stamp gives the event its number, its id and its origin. The id has the time of the command in it, so it stays unique when a class is

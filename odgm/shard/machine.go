@@ -36,6 +36,8 @@ type Machine struct {
 	conditions *condition.Cache
 	// groups collects the outbox groups that got events since the last call of takeGroups.
 	groups map[string]struct{}
+	// metrics counts events; nil for none.
+	metrics *Metrics
 }
 
 // NewMachine makes the machine of a partition whose configuration is read from r.

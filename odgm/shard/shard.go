@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/hpcclab/oaas-go/api/fault"
 	"github.com/hpcclab/oaas-go/api/oprc"
 	"github.com/hpcclab/oaas-go/odgm/condition"
@@ -35,28 +33,6 @@ type Config struct {
 	Metrics *Metrics
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
-}
-
-// Metrics counts what shards do.
-type Metrics struct {
-	commits  prometheus.Counter
-	commands prometheus.Counter
-	seconds  prometheus.Observer
-}
-
-// NewMetrics registers the metrics of shards.
-func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
-	commits := prometheus.NewCounter(prometheus.CounterOpts{Name: "oaas_shard_commits_total", Help: "Engine commits, each with one or more commands."})
-	commands := prometheus.NewCounter(prometheus.CounterOpts{Name: "oaas_shard_commands_total", Help: "Commands applied or refused."})
-	seconds := prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name: "oaas_shard_commit_seconds", Help: "Time of one engine commit, with its sync.", Buckets: prometheus.ExponentialBuckets(0.00005, 2, 16),
-	})
-	for _, c := range []prometheus.Collector{commits, commands, seconds} {
-		if err := r.Register(c); err != nil {
-			return nil, fmt.Errorf("register shard metrics: %w", err)
-		}
-	}
-	return &Metrics{commits: commits, commands: commands, seconds: seconds}, nil
 }
 
 // maxGroup bounds the commands of one commit, in number and in bytes, so that no caller waits for too many others.
@@ -110,6 +86,7 @@ func Open(cfg Config) (*Shard, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open shard %s/%d: %w", cfg.Class, cfg.Partition, err)
 	}
+	s.machine.metrics = cfg.Metrics
 	s.config = s.machine.Config()
 	return s, nil
 }
@@ -227,11 +204,7 @@ func (s *Shard) apply(group []*proposal) {
 	s.configMu.Lock()
 	s.config = s.machine.Config()
 	s.configMu.Unlock()
-	if m := s.cfg.Metrics; m != nil {
-		m.commits.Inc()
-		m.commands.Add(float64(len(group)))
-		m.seconds.Observe(time.Since(begun).Seconds())
-	}
+	s.cfg.Metrics.committed(group, time.Since(begun))
 	if len(groups) > 0 {
 		s.cfg.OnEvents(groups)
 	}
