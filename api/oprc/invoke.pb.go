@@ -152,15 +152,17 @@ func (x *InvocationRequest) GetPayload() []byte {
 }
 
 type ObjectInvocationRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	PartitionId   uint32                 `protobuf:"varint,1,opt,name=partition_id,json=partitionId,proto3" json:"partition_id,omitempty"`
-	ClsId         string                 `protobuf:"bytes,3,opt,name=cls_id,json=clsId,proto3" json:"cls_id,omitempty"`
-	FnId          string                 `protobuf:"bytes,4,opt,name=fn_id,json=fnId,proto3" json:"fn_id,omitempty"`
-	Options       map[string]string      `protobuf:"bytes,5,rep,name=options,proto3" json:"options,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Payload       []byte                 `protobuf:"bytes,6,opt,name=payload,proto3" json:"payload,omitempty"`
-	ObjectId      *string                `protobuf:"bytes,7,opt,name=object_id,json=objectId,proto3,oneof" json:"object_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	PartitionId uint32                 `protobuf:"varint,1,opt,name=partition_id,json=partitionId,proto3" json:"partition_id,omitempty"`
+	// The older generation; see data.proto.
+	NumericObjectId *uint64           `protobuf:"varint,2,opt,name=numeric_object_id,json=numericObjectId,proto3,oneof" json:"numeric_object_id,omitempty"`
+	ClsId           string            `protobuf:"bytes,3,opt,name=cls_id,json=clsId,proto3" json:"cls_id,omitempty"`
+	FnId            string            `protobuf:"bytes,4,opt,name=fn_id,json=fnId,proto3" json:"fn_id,omitempty"`
+	Options         map[string]string `protobuf:"bytes,5,rep,name=options,proto3" json:"options,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Payload         []byte            `protobuf:"bytes,6,opt,name=payload,proto3" json:"payload,omitempty"`
+	ObjectId        *string           `protobuf:"bytes,7,opt,name=object_id,json=objectId,proto3,oneof" json:"object_id,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *ObjectInvocationRequest) Reset() {
@@ -196,6 +198,13 @@ func (*ObjectInvocationRequest) Descriptor() ([]byte, []int) {
 func (x *ObjectInvocationRequest) GetPartitionId() uint32 {
 	if x != nil {
 		return x.PartitionId
+	}
+	return 0
+}
+
+func (x *ObjectInvocationRequest) GetNumericObjectId() uint64 {
+	if x != nil && x.NumericObjectId != nil {
+		return *x.NumericObjectId
 	}
 	return 0
 }
@@ -316,17 +325,19 @@ const file_api_oprc_invoke_proto_rawDesc = "" +
 	"\apayload\x18\x06 \x01(\fR\apayload\x1a:\n" +
 	"\fOptionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xb4\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xfb\x02\n" +
 	"\x17ObjectInvocationRequest\x12!\n" +
-	"\fpartition_id\x18\x01 \x01(\rR\vpartitionId\x12\x15\n" +
+	"\fpartition_id\x18\x01 \x01(\rR\vpartitionId\x12/\n" +
+	"\x11numeric_object_id\x18\x02 \x01(\x04H\x00R\x0fnumericObjectId\x88\x01\x01\x12\x15\n" +
 	"\x06cls_id\x18\x03 \x01(\tR\x05clsId\x12\x13\n" +
 	"\x05fn_id\x18\x04 \x01(\tR\x04fnId\x12D\n" +
 	"\aoptions\x18\x05 \x03(\v2*.oprc.ObjectInvocationRequest.OptionsEntryR\aoptions\x12\x18\n" +
 	"\apayload\x18\x06 \x01(\fR\apayload\x12 \n" +
-	"\tobject_id\x18\a \x01(\tH\x00R\bobjectId\x88\x01\x01\x1a:\n" +
+	"\tobject_id\x18\a \x01(\tH\x01R\bobjectId\x88\x01\x01\x1a:\n" +
 	"\fOptionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\f\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x14\n" +
+	"\x12_numeric_object_idB\f\n" +
 	"\n" +
 	"_object_id\"\x8f\x02\n" +
 	"\x12InvocationResponse\x12\x1d\n" +
@@ -343,7 +354,10 @@ const file_api_oprc_invoke_proto_rawDesc = "" +
 	"\x04OKAY\x10\x00\x12\x13\n" +
 	"\x0fINVALID_REQUEST\x10\x01\x12\r\n" +
 	"\tAPP_ERROR\x10\x02\x12\x10\n" +
-	"\fSYSTEM_ERROR\x10\x03B%Z#github.com/hpcclab/oaas-go/api/oprcb\x06proto3"
+	"\fSYSTEM_ERROR\x10\x032\x93\x01\n" +
+	"\fOprcFunction\x12=\n" +
+	"\bInvokeFn\x12\x17.oprc.InvocationRequest\x1a\x18.oprc.InvocationResponse\x12D\n" +
+	"\tInvokeObj\x12\x1d.oprc.ObjectInvocationRequest\x1a\x18.oprc.InvocationResponseB%Z#github.com/hpcclab/oaas-go/api/oprcb\x06proto3"
 
 var (
 	file_api_oprc_invoke_proto_rawDescOnce sync.Once
@@ -373,8 +387,12 @@ var file_api_oprc_invoke_proto_depIdxs = []int32{
 	5, // 1: oprc.ObjectInvocationRequest.options:type_name -> oprc.ObjectInvocationRequest.OptionsEntry
 	0, // 2: oprc.InvocationResponse.status:type_name -> oprc.ResponseStatus
 	6, // 3: oprc.InvocationResponse.headers:type_name -> oprc.InvocationResponse.HeadersEntry
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
+	1, // 4: oprc.OprcFunction.InvokeFn:input_type -> oprc.InvocationRequest
+	2, // 5: oprc.OprcFunction.InvokeObj:input_type -> oprc.ObjectInvocationRequest
+	3, // 6: oprc.OprcFunction.InvokeFn:output_type -> oprc.InvocationResponse
+	3, // 7: oprc.OprcFunction.InvokeObj:output_type -> oprc.InvocationResponse
+	6, // [6:8] is the sub-list for method output_type
+	4, // [4:6] is the sub-list for method input_type
 	4, // [4:4] is the sub-list for extension type_name
 	4, // [4:4] is the sub-list for extension extendee
 	0, // [0:4] is the sub-list for field type_name
@@ -395,7 +413,7 @@ func file_api_oprc_invoke_proto_init() {
 			NumEnums:      1,
 			NumMessages:   6,
 			NumExtensions: 0,
-			NumServices:   0,
+			NumServices:   1,
 		},
 		GoTypes:           file_api_oprc_invoke_proto_goTypes,
 		DependencyIndexes: file_api_oprc_invoke_proto_depIdxs,

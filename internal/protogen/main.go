@@ -1,11 +1,13 @@
-// Command protogen compiles the project's .proto files and writes their Go code beside them, with a compiler and a generator whose
-// versions go.mod pins, so that `make generate` needs no protoc.
+// Command protogen compiles the project's .proto files and writes their Go code beside them, messages and gRPC services, with a compiler and
+// generators whose versions go.mod pins, so that `make generate` needs no protoc.
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -53,7 +55,38 @@ func run(ctx context.Context, paths []string) error {
 			internal_gengo.GenerateFile(plugin, file)
 		}
 	}
-	response := plugin.Response()
+	if err := write(plugin.Response()); err != nil {
+		return err
+	}
+	response, err := services(ctx, request)
+	if err != nil {
+		return err
+	}
+	return write(response)
+}
+
+// services has the generator of gRPC code, which is a tool of go.mod and no library, give the code of the services. It speaks the protocol of
+// protoc's plugins: a request on standard input, the response on standard output. Files without services give none.
+func services(ctx context.Context, request *pluginpb.CodeGeneratorRequest) (*pluginpb.CodeGeneratorResponse, error) {
+	encoded, err := proto.Marshal(request)
+	if err != nil {
+		return nil, fmt.Errorf("encode request to protoc-gen-go-grpc: %w", err)
+	}
+	var out bytes.Buffer
+	cmd := exec.CommandContext(ctx, "go", "tool", "protoc-gen-go-grpc")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(encoded), &out, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("run protoc-gen-go-grpc: %w", err)
+	}
+	response := &pluginpb.CodeGeneratorResponse{}
+	if err := proto.Unmarshal(out.Bytes(), response); err != nil {
+		return nil, fmt.Errorf("decode response of protoc-gen-go-grpc: %w", err)
+	}
+	return response, nil
+}
+
+// write writes the files of a generator's response.
+func write(response *pluginpb.CodeGeneratorResponse) error {
 	if response.Error != nil {
 		return fmt.Errorf("generate: %s", response.GetError())
 	}
