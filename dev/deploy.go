@@ -236,6 +236,7 @@ func (p *platform) activate(ctx context.Context, d, old *deployment, tell report
 	if d.classes, err = p.translate(d); err != nil {
 		return err
 	}
+	defer p.grid.Hold()() // an event must find all classes of the package
 	begun := time.Now()
 	for i, c := range d.classes {
 		if err := p.grid.Deploy(ctx, c); err != nil {

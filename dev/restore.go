@@ -19,6 +19,7 @@ func (p *platform) restore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer p.grid.Hold()() // an event must find the classes of all projects
 	for _, r := range list {
 		d, err := p.restoreProject(ctx, r)
 		if err != nil {

@@ -230,6 +230,6 @@ func (g *Grid) openPartition(ctx context.Context, spec *Class, number uint32, di
 		return p, err
 	}
 	p.outbox.Store(box)
-	p.async = invoke.NewAsync(invoke.AsyncConfig{Executor: g.executor, Shard: p.shard, Class: spec.Name, Partition: number, Method: c.method})
+	p.async = invoke.NewAsync(invoke.AsyncConfig{Executor: g.executor, Shard: p.shard, Class: spec.Name, Partition: number, Method: c.method, Wait: g.gate.wait})
 	return p, nil
 }

@@ -56,6 +56,9 @@ func newEventMetrics(r prometheus.Registerer) (*eventMetrics, error) {
 
 // deliver brings an event of an outbox to its target. Trying again is useless when the request itself is refused.
 func (g *Grid) deliver(ctx context.Context, ev *record.Event) error {
+	if err := g.gate.wait(ctx); err != nil {
+		return err
+	}
 	begun := time.Now()
 	g.events.delay.Observe(begun.Sub(time.Unix(0, ev.GetTime())).Seconds())
 	err := g.deliverOnce(withTrace(ctx, ev.GetTraceparent()), ev)
@@ -105,7 +108,7 @@ func (g *Grid) deliverCall(ctx context.Context, ev *record.Event, change *change
 	}
 	_, err = g.Invoke(ctx, call.Call{
 		Method: target.GetMethod(), Payload: payload, ContentType: "application/json", Options: target.GetOptions(),
-		IdempotencyKey: "event:" + ev.GetClass() + ":" + ev.GetId(), Depth: ev.GetDepth(), Caller: "trigger",
+		IdempotencyKey: "event:" + changes.Source(ev.GetClass(), ev.GetPartition(), ev.GetObject()) + ":" + ev.GetId(), Depth: ev.GetDepth(), Caller: "trigger",
 	}, Target{Class: target.GetClass(), Partition: number, ID: target.GetObject()})
 	return err
 }

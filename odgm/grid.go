@@ -60,6 +60,7 @@ type Grid struct {
 	sinks      *eventing.Sink
 	events     *eventMetrics
 	gets       prometheus.Counter
+	gate       gate
 
 	deploying sync.Mutex // one deployment at a time; before mu
 	mu        sync.RWMutex
@@ -85,11 +86,12 @@ func Open(cfg Config) (*Grid, error) {
 		cfg.CacheBytes = 16 << 20
 	}
 	g := &Grid{cfg: cfg, log: cfg.Logger, classes: map[string]*class{}, conditions: condition.NewCache(1024)}
-	if err := g.assemble(); err != nil {
-		return nil, fmt.Errorf("open grid: %w", err)
-	}
 	ctx, stop := context.WithCancel(context.Background())
 	g.stop = stop
+	if err := g.assemble(); err != nil {
+		stop()
+		return nil, fmt.Errorf("open grid: %w", err)
+	}
 	g.sweeper.Go(func() { g.sweep(ctx) })
 	return g, nil
 }

@@ -303,6 +303,52 @@ func TestEmittedEventsReachSubscriptions(t *testing.T) {
 	})
 }
 
+// TestHeldEventsFindLaterSubscribers emits an event before its subscriber is deployed, as when a platform starts again.
+func TestHeldEventsFindLaterSubscribers(t *testing.T) {
+	url := serve(t, map[string]method{
+		"emit": func(*http.Request, *function.Call) (*function.Reply, error) {
+			return &function.Reply{Events: []function.Event{{Type: "late", Subject: "o"}}}, nil
+		},
+		"add": add,
+	})
+	g := openGrid(t, "")
+	release := g.Hold()
+	deploy(t, g, Class{Name: "test.early", Methods: bind(url, "emit")})
+	if _, err := g.Invoke(t.Context(), call.Call{Method: "emit"}, at("test.early", "o")); err != nil {
+		t.Fatal(err)
+	}
+	inv, err := g.InvokeAsync(t.Context(), call.Call{Method: "emit"}, at("test.early", "o"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	deploy(t, g, Class{Name: "test.late", Methods: bind(url, "add"), Subscriptions: []Subscription{{Type: "late", Method: "add"}}})
+	release()
+	if done, err := g.Invocation(t.Context(), "test.early", 0, inv.GetId(), true); err != nil || shard.StateName(done.GetState()) != "succeeded" {
+		t.Fatal(done, err)
+	}
+	until(t, "the events have found their subscriber", func() bool { return entry(g, at("test.late", "o"), "n") == "2" })
+}
+
+func TestMadeUpCursors(t *testing.T) {
+	g := openGrid(t, "")
+	deploy(t, g, Class{Name: "test.c", Partitions: 2})
+	if _, err := g.Write(t.Context(), at("test.c", "o"), object.Change{}, WriteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, cursor := range []string{"\x00\x00\x00", "\xff", "A", "\x00\x02a", "a b"} {
+		page := object.Page{Cursor: []byte(cursor)}
+		if _, _, err := g.ListObjects(t.Context(), "test.c", 0, page); fault.CodeOf(err) != fault.InvalidArgument {
+			t.Errorf("objects of a partition from %q: %v", cursor, err)
+		}
+		if _, _, err := g.ListObjects(t.Context(), "test.c", AnyPartition, page); fault.CodeOf(err) != fault.InvalidArgument {
+			t.Errorf("objects from %q: %v", cursor, err)
+		}
+		if _, _, _, err := g.ListEntries(t.Context(), at("test.c", "o"), page); fault.CodeOf(err) != fault.InvalidArgument {
+			t.Errorf("entries from %q: %v", cursor, err)
+		}
+	}
+}
+
 func TestDispatch(t *testing.T) {
 	g := openGrid(t, "")
 	deploy(t, g, Class{Name: "test.counter", Methods: bind(serve(t, map[string]method{"add": add}), "add"),

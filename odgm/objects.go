@@ -157,6 +157,9 @@ func (g *Grid) ListEntries(ctx context.Context, t Target, page object.Page) ([]o
 	if page.Prefix, err = object.NormalizePrefix(page.Prefix); err != nil {
 		return nil, object.Meta{}, nil, err
 	}
+	if err := checkCursor(page.Cursor); err != nil {
+		return nil, object.Meta{}, nil, err
+	}
 	return p.shard.ListEntries(ctx, ref.ID, page)
 }
 
@@ -175,9 +178,23 @@ func (g *Grid) ListObjects(ctx context.Context, name string, number int, page ob
 		if err != nil {
 			return nil, nil, err
 		}
+		if err := checkCursor(page.Cursor); err != nil {
+			return nil, nil, err
+		}
 		return p.shard.ListObjects(ctx, page)
 	}
 	return listAll(ctx, c, page)
+}
+
+// checkCursor refuses a cursor that no listing can have given: it is the id or key to go on with.
+func checkCursor(cursor []byte) error {
+	if len(cursor) == 0 {
+		return nil
+	}
+	if id, err := object.NormalizeID(string(cursor)); err != nil || id != string(cursor) {
+		return fault.New(fault.InvalidArgument, "cursor %.40q was not given by a listing; start again without it", cursor)
+	}
+	return nil
 }
 
 // listAll fills one page from as many partitions as it takes. Its cursor is the partition's number (2 bytes) before the partition's own cursor.
@@ -185,11 +202,14 @@ func listAll(ctx context.Context, c *class, page object.Page) ([]object.Meta, []
 	rows := page.Rows()
 	first := 0
 	if len(page.Cursor) > 0 {
-		if len(page.Cursor) < 2 {
-			return nil, nil, fault.New(fault.InvalidArgument, "cursor is not one of a listing of all partitions")
+		if len(page.Cursor) < 2 || int(binary.BigEndian.Uint16(page.Cursor)) >= len(c.partitions) {
+			return nil, nil, fault.New(fault.InvalidArgument, "cursor %.40q was not given by a listing of all partitions; start again without it", page.Cursor)
 		}
 		first = int(binary.BigEndian.Uint16(page.Cursor))
 		page.Cursor = page.Cursor[2:]
+		if err := checkCursor(page.Cursor); err != nil {
+			return nil, nil, err
+		}
 	}
 	var metas []object.Meta
 	for number := first; number < len(c.partitions); number++ {

@@ -40,6 +40,8 @@ type AsyncConfig struct {
 	Partition uint32
 	// Method gives the binding of a method or stateless function; fault NoFunction when the class has none of that name.
 	Method func(name string) (call.Method, error)
+	// Wait, if set, is asked before each call is run; it returns when calls may run, or with an error when ctx has ended.
+	Wait func(ctx context.Context) error
 	// Workers is the most calls that run at the same time; 0 means DefaultWorkers.
 	Workers int
 	// Queue is the most calls that are known in memory; the others wait on disk. 0 means DefaultQueue.
@@ -274,6 +276,9 @@ func (a *Async) perform(it item) {
 
 // tryOnce gives true when there is nothing left to do for the invocation now: it has ended, or the shard is being closed.
 func (a *Async) tryOnce(ctx context.Context, id string) bool {
+	if a.cfg.Wait != nil && a.cfg.Wait(ctx) != nil {
+		return true // cancelled, which is recorded; or to be run by the next process
+	}
 	inv, err := a.cfg.Shard.Invocation(context.WithoutCancel(ctx), id)
 	if err != nil {
 		if fault.CodeOf(err) != fault.NoInvocation {

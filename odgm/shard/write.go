@@ -48,7 +48,7 @@ func (m *Machine) write(tx engine.Tx, now int64, w *record.Write) (Result, error
 	if w.GetDeleteObject() {
 		return m.deleteObject(tx, now, w, meta, exists)
 	}
-	changes, err := m.readChanges(tx, w)
+	changes, err := m.readChanges(tx, w, meta.GetEntries() > 0)
 	if err != nil {
 		return Result{}, err
 	}
@@ -157,8 +157,9 @@ func (m *Machine) checkInvocation(tx engine.Tx, done *record.Completion) error {
 	return nil
 }
 
-// readChanges gives what the write does to each entry, sorted by key; deletes of absent entries are left out.
-func (m *Machine) readChanges(tx engine.Tx, w *record.Write) ([]change, error) {
+// readChanges gives what the write does to each entry, sorted by key; deletes of absent entries are left out. An object without entries needs no
+// look at what was there before.
+func (m *Machine) readChanges(tx engine.Tx, w *record.Write, hasEntries bool) ([]change, error) {
 	changes := make([]change, 0, len(w.GetPuts())+len(w.GetDeletes()))
 	for _, put := range w.GetPuts() {
 		changes = append(changes, change{key: put.GetKey(), put: put, has: true})
@@ -169,10 +170,12 @@ func (m *Machine) readChanges(tx engine.Tx, w *record.Write) ([]change, error) {
 	slices.SortStableFunc(changes, func(a, b change) int { return strings.Compare(a.key, b.key) })
 	kept := changes[:0]
 	for _, c := range changes {
-		entry := &record.Entry{}
-		had, err := load(tx, entryKey(w.GetObject(), c.key), entry)
-		if err != nil {
-			return nil, err
+		entry, had := &record.Entry{}, false
+		if hasEntries {
+			var err error
+			if had, err = load(tx, entryKey(w.GetObject(), c.key), entry); err != nil {
+				return nil, err
+			}
 		}
 		if !had && !c.has {
 			continue
