@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -34,7 +33,7 @@ func calls(ctx context.Context, t *table, cfg config) error {
 	if err := fill(ctx, p); err != nil {
 		return err
 	}
-	bare, stop, err := bareGin()
+	bare, stop, err := bareGin(ctx)
 	if err != nil {
 		return err
 	}
@@ -60,23 +59,44 @@ func fill(ctx context.Context, p *platform) error {
 	return nil
 }
 
-// bareGin serves a constant with the gateway's web framework, in a process of its own kind: this one. It gives its address.
-func bareGin() (addr string, stop func(), err error) {
+// serveBare serves a constant with the gateway's web framework until it is killed.
+func serveBare(addr string) error {
 	gin.SetMode(gin.ReleaseMode)
 	engine := gin.New()
 	body := make([]byte, 1024)
 	engine.GET("/bare", func(c *gin.Context) { c.Data(http.StatusOK, "application/octet-stream", body) })
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	server := &http.Server{Addr: addr, Handler: engine, ReadHeaderTimeout: time.Minute}
+	return server.ListenAndServe()
+}
+
+// bareGin starts this program as the bare handler, a process of its own as the platform is, and gives its address.
+func bareGin(ctx context.Context) (addr string, stop func(), err error) {
+	if addr, err = freeAddress(); err != nil {
+		return "", nil, err
+	}
+	self, err := os.Executable()
 	if err != nil {
 		return "", nil, err
 	}
-	server := &http.Server{Handler: engine, ReadHeaderTimeout: time.Minute}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = server.Serve(listener)
-	}()
-	return listener.Addr().String(), func() { _ = server.Close(); <-done }, nil
+	return startProcess(addr, exec.CommandContext(ctx, self, "-serve-bare", addr))
+}
+
+// startProcess starts a server and waits until it listens.
+func startProcess(addr string, cmd *exec.Cmd) (string, func(), error) {
+	cmd.Stderr = io.Discard
+	if err := cmd.Start(); err != nil {
+		return "", nil, err
+	}
+	stop := func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }
+	for range 1000 {
+		if conn, err := net.Dial("tcp", addr); err == nil {
+			conn.Close()
+			return addr, stop, nil
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	stop()
+	return "", nil, fmt.Errorf("%s does not listen on %s", cmd.Path, addr)
 }
 
 // directFunction starts the benchmarks' function by itself and gives its address.
@@ -91,20 +111,7 @@ func directFunction(ctx context.Context, p *platform) (addr string, stop func(),
 	_, port, _ := net.SplitHostPort(addr)
 	cmd := exec.CommandContext(ctx, file)
 	cmd.Env = append(os.Environ(), "PORT="+port)
-	cmd.Stderr = io.Discard
-	if err := cmd.Start(); err != nil {
-		return "", nil, err
-	}
-	stop = func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }
-	for range 1000 {
-		if conn, err := net.Dial("tcp", addr); err == nil {
-			conn.Close()
-			return addr, stop, nil
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-	stop()
-	return "", nil, errors.New("the function does not listen")
+	return startProcess(addr, cmd)
 }
 
 // pair is one comparison: requests to the platform and to what stands beside it.

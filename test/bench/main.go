@@ -43,7 +43,12 @@ func main() {
 	flag.IntVar(&cfg.rounds, "rounds", 3, "rounds of each comparison; the median ratio is shown")
 	flag.IntVar(&cfg.events, "events", 100_000, "events of the delivery test")
 	flag.StringVar(&cfg.match, "match", "", "of the calls, only the comparisons whose name contains this")
+	bare := flag.String("serve-bare", "", "serve a constant on this address and do nothing else; the program starts itself so")
 	flag.Parse()
+	if *bare != "" {
+		fmt.Fprintln(os.Stderr, "bench:", serveBare(*bare))
+		os.Exit(1)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	t := &table{}

@@ -61,7 +61,7 @@ func coldStarts(ctx context.Context, t *table, p *platform) error {
 			return err
 		}
 		begun := time.Now()
-		if _, err := p.do(ctx, http.MethodPost, fmt.Sprintf("/api/class/cold.cold/_/objects/o%d/invokes/add", i), "application/json", []byte(`{"by":1}`)); err != nil {
+		if _, err := p.do(ctx, http.MethodPost, fmt.Sprintf("/api/class/cold.counter/_/objects/o%d/invokes/add", i), "application/json", []byte(`{"by":1}`)); err != nil {
 			return err
 		}
 		times = append(times, time.Since(begun))
