@@ -206,12 +206,16 @@ func TestLists(t *testing.T) {
 		if must(t, 0, err); len(rows) != 100 {
 			t.Errorf("no limit gives %d", len(rows))
 		}
-		for _, cursor := range []string{"\xff", "\x00", "zzz", strings.Repeat("x", 5000)} {
-			if _, err := collect(r.data.ListObjects(r.ctx(), &oprc.ListObjectsRequest{ClsId: class, Cursor: []byte(cursor), ObjectIdPrefix: new("n")})); err != nil {
-				t.Errorf("cursor %.9q: %v", cursor, err)
+		for cursor, code := range map[string]codes.Code{
+			"zzz": codes.OK, "\xff": codes.InvalidArgument, "\x00": codes.InvalidArgument, strings.Repeat("x", 5000): codes.InvalidArgument,
+		} {
+			_, err := collect(r.data.ListObjects(r.ctx(), &oprc.ListObjectsRequest{ClsId: class, Cursor: []byte(cursor), ObjectIdPrefix: new("n")}))
+			if status.Code(err) != code {
+				t.Errorf("objects from cursor %.9q: %v, want %v", cursor, err, code)
 			}
-			if _, err := collect(r.data.ListValues(r.ctx(), &oprc.ListValuesRequest{ClsId: class, ObjectId: new("other"), Cursor: []byte(cursor)})); err != nil {
-				t.Errorf("cursor %.9q: %v", cursor, err)
+			_, err = collect(r.data.ListValues(r.ctx(), &oprc.ListValuesRequest{ClsId: class, ObjectId: new("other"), Cursor: []byte(cursor)}))
+			if status.Code(err) != code {
+				t.Errorf("entries from cursor %.9q: %v, want %v", cursor, err, code)
 			}
 		}
 		testListValues(t, r)
