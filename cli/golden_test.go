@@ -22,7 +22,8 @@ var changing = []struct {
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?`), "TIMESTAMP"},
 	{regexp.MustCompile(`("ms": )\d+`), "${1}N"},
 	{regexp.MustCompile(`(TOOK +)[0-9.a-zµ]+`), "${1}TIME"},
-	{regexp.MustCompile(`\((\d+(\.\d+)?(µs|ms|s))\)`), "(TIME)"},
+	{regexp.MustCompile(` *\((\d+(\.\d+)?(µs|ms|s))\)`), ""}, // absent where it took less than a millisecond
+	{regexp.MustCompile(`(?m) +$`), ""},
 	{regexp.MustCompile(`dial tcp [^\n]*`), "dial tcp ADDRESS: connection refused"},
 	{regexp.MustCompile(`go1\.[0-9.]+, [a-z]+/[a-z0-9]+`), "GO"},
 }
