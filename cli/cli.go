@@ -81,7 +81,7 @@ func (a *app) root() *cobra.Command {
 		Long: `oaas runs classes: named state (entries) plus methods (functions).
 
 Start the platform in one terminal with "oaas dev", and use the other commands in another one.
-Every flag can be given as an environment variable too, as its help says.`,
+A flag whose help names a variable, such as ($OAAS_URL), can be given by that variable too.`,
 		Example: `  oaas dev                                # the platform, on this machine
   oaas func create shop -t go             # a project from a template
   oaas func deploy shop                   # build and deploy it
