@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -118,10 +119,10 @@ deployments:
 	}
 	add, get, calc := c.Methods["add"], c.Methods["get"], c.Methods["calc"]
 	if add.Function != "shop-fn" || add.Timeout.Seconds() != 3 || add.Retries != 2 || add.URL != "http://fn/" || add.Transport == nil ||
-		!add.State.Selects("item:x") || add.State.Selects("other") || c.Access["add"] != "INTERNAL" {
+		add.State.All || !slices.Equal(add.State.Keys, []string{"total"}) || !slices.Equal(add.State.Prefixes, []string{"item:"}) || c.Access["add"] != "INTERNAL" {
 		t.Errorf("method %+v", add)
 	}
-	if !get.ReadOnly || get.State.Selects("total") || !calc.Stateless || get.State.All {
+	if !get.ReadOnly || get.State.All || len(get.State.Keys)+len(get.State.Prefixes) != 0 || !calc.Stateless {
 		t.Errorf("methods %+v, %+v", get, calc)
 	}
 	if alarm := classes[1]; alarm.Engine != "memory" || alarm.Partitions != 1 || !alarm.Methods["ring"].State.All {

@@ -48,16 +48,6 @@ type Object struct {
 	State    []Entry
 }
 
-// Find gives the entry of that key among those that were read.
-func (o *Object) Find(key string) (Entry, bool) {
-	for _, e := range o.State {
-		if e.Key == key {
-			return e, true
-		}
-	}
-	return Entry{}, false
-}
-
 // Expect is the condition of a compare-and-swap. The zero value expects nothing.
 type Expect struct {
 	// Version, when not nil, must be the object's version; an absent object has version 0.

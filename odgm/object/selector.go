@@ -36,21 +36,3 @@ func ParseSelector(patterns []string) (Selector, error) {
 	}
 	return s, nil
 }
-
-// Selects reports whether the entry of that key is wanted.
-func (s Selector) Selects(key string) bool {
-	if s.All {
-		return true
-	}
-	for _, k := range s.Keys {
-		if k == key {
-			return true
-		}
-	}
-	for _, p := range s.Prefixes {
-		if strings.HasPrefix(key, p) {
-			return true
-		}
-	}
-	return false
-}
