@@ -38,6 +38,8 @@ type Config struct {
 	PasswordOf func(user string) (password string, ok bool)
 	// Admit, if not nil, may refuse a peer that did everything else right when accepting. The peer is told the reason of a *CloseError.
 	Admit func(Peer) error
+	// Link says how links are dialled.
+	Link LinkConfig
 }
 
 // Peer is what a transport knows of the other side.
@@ -46,7 +48,7 @@ type Peer struct {
 	WhatAmI wire.WhatAmI
 	User    string // that the peer proved to be, when accepting
 	QoS     bool   // it offered a lane for each priority
-	Addr    string
+	LinkInfo
 }
 
 func (c Config) withDefaults() (Config, error) {

@@ -1,13 +1,12 @@
 package transport
 
 import (
-	"bufio"
 	"context"
-	"encoding/binary"
+	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
-	"net"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -17,97 +16,99 @@ const prefix = 2
 
 // Link carries batches. One goroutine reads and one writes.
 type Link interface {
-	// ReadBatch gives the next batch, on memory that is good until the next call. It fails at the deadline, if that is not zero.
+	// ReadBatch gives the next batch, on memory that is good until the next call. It fails with os.ErrDeadlineExceeded at the deadline, if that
+	// is not zero.
 	ReadBatch(deadline time.Time) ([]byte, error)
 	// WriteBatch writes a batch in front of which there are two bytes that the link may fill.
 	WriteBatch(b []byte) error
 	// Close ends reading and writing. It may be called at any time, and again.
 	Close() error
-	// RemoteAddr tells where the other side is, for people.
-	RemoteAddr() string
+	// Info tells what is known of the link. What is in a certificate is known once a batch has been read.
+	Info() LinkInfo
 }
 
-// streamLink puts the length before each batch.
-type streamLink struct {
-	conn     net.Conn
-	in       *bufio.Reader
-	batch    []byte
-	deadline time.Time
+// LinkInfo is what access control and people want to know of a link.
+type LinkInfo struct {
+	Protocol string // for example tls
+	Local    string // locator of this side, such as tcp/127.0.0.1:7447
+	Remote   string // locator of the other side
+	MTU      int    // largest batch, without the prefix; 0 is any
+
+	CertName string    // common name in the certificate that the other side proved to own
+	CertEnd  time.Time // when that certificate ends; zero without one
 }
 
-// NewStreamLink makes a link of a connection that carries a stream of bytes: TCP, TLS, Unix, or the end of a net.Pipe.
-func NewStreamLink(conn net.Conn) Link {
-	return &streamLink{conn: conn, in: bufio.NewReaderSize(conn, 1<<14)}
+// Listener accepts links.
+type Listener interface {
+	// Accept waits for the next link. After Close it fails with net.ErrClosed; other errors are those of one link, or pass.
+	Accept() (Link, error)
+	// Close ends listening, and Accept. Links that were accepted live on, but for udp, whose links share the socket of the listener.
+	Close() error
+	// Endpoint gives the locator with the port that was chosen where 0 was asked for.
+	Endpoint() string
 }
 
-func (l *streamLink) ReadBatch(deadline time.Time) ([]byte, error) {
-	if !deadline.Equal(l.deadline) {
-		if err := l.conn.SetReadDeadline(deadline); err != nil {
-			return nil, fmt.Errorf("set read deadline: %w", err)
-		}
-		l.deadline = deadline
+// LinkConfig says how links are made. Its zero value is enough for all protocols but tls.
+type LinkConfig struct {
+	DialTLS   *tls.Config // for tls, when dialling; nil trusts what the system trusts
+	ListenTLS *tls.Config // for tls, when listening, which needs a certificate
+
+	CloseOnExpiration bool // end a transport when the certificate of its peer does
+	HalfOpen          int  // peers of a udp listener whose transport is not open yet, above which new ones are not heard; 100
+}
+
+// protocol is one way to make links.
+type protocol struct {
+	dial   func(ctx context.Context, e Endpoint, c LinkConfig) (Link, error)
+	listen func(ctx context.Context, e Endpoint, c LinkConfig) (Listener, error)
+}
+
+var protocols = map[string]protocol{
+	"inproc":          {dialInproc, listenInproc},
+	"tcp":             {dialStream, listenStream},
+	"unixsock-stream": {dialStream, listenStream},
+}
+
+// Protocols gives the names of the protocols of links, in order.
+func Protocols() []string { return slices.Sorted(maps.Keys(protocols)) }
+
+// protocolOf parses an endpoint and finds its protocol.
+func protocolOf(endpoint string) (Endpoint, protocol, error) {
+	e, err := ParseEndpoint(endpoint)
+	if err != nil {
+		return Endpoint{}, protocol{}, err
 	}
-	for {
-		head, err := l.in.Peek(prefix)
-		if err != nil {
-			return nil, fmt.Errorf("read length of batch: %w", noEOF(len(head) > 0, err))
-		}
-		n := int(binary.LittleEndian.Uint16(head))
-		if _, err := l.in.Discard(prefix); err != nil {
-			return nil, fmt.Errorf("read length of batch: %w", err)
-		}
-		if n == 0 {
-			continue
-		}
-		if cap(l.batch) < n {
-			l.batch = make([]byte, n, min(1<<16, max(2*n, 1<<10)))
-		}
-		l.batch = l.batch[:n]
-		if _, err := io.ReadFull(l.in, l.batch); err != nil {
-			return nil, fmt.Errorf("read batch: %w", noEOF(true, err))
-		}
-		return l.batch, nil
+	p, ok := protocols[e.Protocol]
+	if !ok {
+		return Endpoint{}, protocol{}, fmt.Errorf("%w: protocol %q, not one of %s", errors.ErrUnsupported, e.Protocol, strings.Join(Protocols(), ", "))
 	}
+	return e, p, nil
 }
 
-// noEOF makes the end of the stream in the middle of a batch another error than the end between two.
-func noEOF(inside bool, err error) error {
-	if inside && errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
-	return err
-}
-
-func (l *streamLink) WriteBatch(b []byte) error {
-	binary.LittleEndian.PutUint16(b, uint16(len(b)-prefix))
-	if _, err := l.conn.Write(b); err != nil {
-		return fmt.Errorf("write batch: %w", err)
-	}
-	return nil
-}
-
-func (l *streamLink) Close() error {
-	if err := l.conn.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-		return fmt.Errorf("close link: %w", err)
-	}
-	return nil
-}
-
-func (l *streamLink) RemoteAddr() string { return l.conn.RemoteAddr().String() }
-
-// DialLink connects to an endpoint such as tcp/localhost:7447 or unixsock-stream//run/zenoh.sock.
-func DialLink(ctx context.Context, endpoint string) (Link, error) {
-	protocol, address, _ := strings.Cut(endpoint, "/")
-	address, _, _ = strings.Cut(address, "#")
-	address, _, _ = strings.Cut(address, "?")
-	network := map[string]string{"tcp": "tcp", "unixsock-stream": "unix"}[protocol]
-	if network == "" {
-		return nil, fmt.Errorf("dial %s: %w %q", endpoint, errors.ErrUnsupported, protocol)
-	}
-	var dialer net.Dialer // sets TCP_NODELAY
-	conn, err := dialer.DialContext(ctx, network, address)
+// DialLink connects to an endpoint such as tcp/localhost:7447, tls/router:7447, udp/10.0.0.1:7447, ws/router:7448,
+// unixsock-stream//run/zenoh.sock or inproc/router. Errors name the endpoint.
+func DialLink(ctx context.Context, endpoint string, c LinkConfig) (Link, error) {
+	e, p, err := protocolOf(endpoint)
 	if err != nil {
 		return nil, fmt.Errorf("dial %s: %w", endpoint, err)
 	}
-	return NewStreamLink(conn), nil
+	link, err := p.dial(ctx, e, c)
+	if err != nil {
+		return nil, fmt.Errorf("dial %s: %w", endpoint, err)
+	}
+	return link, nil
+}
+
+// ListenLink listens on an endpoint: the same as for DialLink, and also tcp/[::]:0, for instance, with a port that the system chooses. The
+// context is that of setting it up; Close ends it.
+func ListenLink(ctx context.Context, endpoint string, c LinkConfig) (Listener, error) {
+	e, p, err := protocolOf(endpoint)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", endpoint, err)
+	}
+	l, err := p.listen(ctx, e, c)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", endpoint, err)
+	}
+	return l, nil
 }

@@ -15,7 +15,7 @@ const patch = 1
 
 // Dial opens a transport to an endpoint; see DialLink.
 func Dial(ctx context.Context, endpoint string, config Config) (*Transport, error) {
-	link, err := DialLink(ctx, endpoint)
+	link, err := DialLink(ctx, endpoint, config.Link)
 	if err != nil {
 		return nil, err
 	}
@@ -40,6 +40,9 @@ func establish(ctx context.Context, link Link, config Config, what string, run f
 	ctx, cancel := context.WithTimeout(ctx, config.OpenTimeout)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { _ = link.Close() }) // wakes up who reads or writes; establish closes it again
+	if mtu := link.Info().MTU; mtu > 0 {
+		config.BatchSize = uint16(min(int(config.BatchSize), mtu))
+	}
 	h := &handshake{link: link, config: config, qos: !config.NoQoS}
 	t, err := run(h)
 	if !stop() {
@@ -49,7 +52,7 @@ func establish(ctx context.Context, link Link, config Config, what string, run f
 		if !h.closed { // the reason is a courtesy
 			_ = h.send(&wire.Close{Session: h.opened, Reason: reasonOf(err)})
 		}
-		return nil, fmt.Errorf("%s with %s: %w", what, link.RemoteAddr(), closeAfter(link, err))
+		return nil, fmt.Errorf("%s with %s: %w", what, link.Info().Remote, closeAfter(link, err))
 	}
 	return t, nil
 }
@@ -111,7 +114,7 @@ func (h *handshake) receiveInit(ack bool) (*wire.Init, error) {
 	if !ok || init.Ack != ack {
 		return nil, fmt.Errorf("%w: %T in place of init", ErrProtocol, m)
 	}
-	h.peer = Peer{ZID: init.ZID, WhatAmI: init.WhatAmI, QoS: init.QoS, Addr: h.link.RemoteAddr()}
+	h.peer = Peer{ZID: init.ZID, WhatAmI: init.WhatAmI, QoS: init.QoS, LinkInfo: h.link.Info()}
 	h.sizes.Resolution = h.config.Resolution.Min(init.Sizes.Resolution)
 	h.sizes.BatchSize = min(h.config.BatchSize, init.Sizes.BatchSize)
 	h.qos = h.qos && init.QoS

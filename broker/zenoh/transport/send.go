@@ -342,7 +342,7 @@ func (t *Transport) written(b []byte, l *lane) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	l.writing--
-	if len(t.free) < t.config.QueueSize+2 {
+	if b != nil && len(t.free) < t.config.QueueSize+2 {
 		t.free = append(t.free, b)
 	}
 	l.signal()

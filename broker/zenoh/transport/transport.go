@@ -132,10 +132,11 @@ func (t *Transport) write() {
 		b, from, last := t.next()
 		switch {
 		case b != nil:
-			if err := t.link.WriteBatch(b); err != nil {
+			spare, err := t.handOver(b)
+			if err != nil {
 				t.end(linkError{err})
 			}
-			t.written(b, from)
+			t.written(spare, from)
 			silent.Reset(pause)
 		case last:
 			t.end(ErrClosed)
@@ -160,6 +161,14 @@ func (t *Transport) write() {
 			silent.Reset(pause)
 		}
 	}
+}
+
+// handOver writes a batch, and gives memory for another, or nil: links within the process keep that of the batch until it was read.
+func (t *Transport) handOver(b []byte) (spare []byte, err error) {
+	if link, ok := t.link.(*inprocLink); ok {
+		return link.exchange(b)
+	}
+	return b, t.link.WriteBatch(b)
 }
 
 // rest gives back the buffers that a transport which is idle does not need.
