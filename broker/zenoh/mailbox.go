@@ -1,0 +1,172 @@
+package zenoh
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// mailbox is the queue in front of a closure. Its workers take what is queued all at once, so a busy one costs a lock a batch.
+type mailbox[T any] struct {
+	call    func(T)
+	weigh   func(*T) int
+	discard func(*T)
+	limits  Handlers
+
+	stopped atomic.Bool // what is queued is not handed out any more
+
+	mu      sync.Mutex
+	queue   []T
+	bytes   int
+	wake    sync.Cond     // there is something for workers
+	room    chan struct{} // closed when there is room for those who wait; nil when nobody does
+	closed  bool
+	lagging bool
+	lost    uint64
+}
+
+func newMailbox[T any](call func(T), limits Handlers, o sinkOptions[T]) *mailbox[T] {
+	m := &mailbox[T]{call: call, weigh: o.weigh, discard: o.discard, limits: limits}
+	m.wake.L = &m.mu
+	if m.weigh == nil {
+		m.weigh = func(*T) int { return 0 }
+	}
+	if m.discard == nil {
+		m.discard = func(*T) {}
+	}
+	return m
+}
+
+func (m *mailbox[T]) push(v *T) bool {
+	n := m.weigh(v)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed || !m.hasRoom(n) && !m.waitForRoom(n) {
+		m.lost++
+		return false
+	}
+	m.queue = append(m.queue, *v)
+	m.bytes += n
+	m.wake.Signal()
+	return true
+}
+
+// hasRoom tells whether n more bytes fit. Something always fits into an empty queue. It and those below are called with the lock held.
+func (m *mailbox[T]) hasRoom(n int) bool {
+	if m.lagging && (len(m.queue) > m.limits.Queue/2 || m.bytes > m.limits.Bytes/2) {
+		return false
+	}
+	m.lagging = false
+	return len(m.queue) == 0 || len(m.queue) < m.limits.Queue && m.bytes+n <= m.limits.Bytes
+}
+
+// waitForRoom waits once for the patience of the session; after that, nothing waits until the queue is half empty.
+func (m *mailbox[T]) waitForRoom(n int) bool {
+	if m.lagging {
+		return false
+	}
+	timer := time.NewTimer(m.limits.Patience)
+	defer timer.Stop()
+	for late := false; !late && !m.lagging; {
+		room := wait(&m.room)
+		m.mu.Unlock()
+		select {
+		case <-room:
+		case <-timer.C:
+			late = true
+		}
+		m.mu.Lock()
+		switch {
+		case m.closed:
+			return false
+		case m.hasRoom(n):
+			return true
+		}
+	}
+	m.lagging = true
+	return false
+}
+
+// work calls the closure until the mailbox is closed and empty. Several workers take one value at a time.
+func (m *mailbox[T]) work(single bool) {
+	var batch []T
+	for {
+		batch = m.take(batch[:0], single)
+		if len(batch) == 0 {
+			return
+		}
+		for i := range batch {
+			if m.stopped.Load() {
+				m.discard(&batch[i])
+				continue
+			}
+			m.call(batch[i])
+		}
+		clear(batch)
+		if cap(batch) > maxIdleQueue {
+			batch = nil
+		}
+	}
+}
+
+// maxIdleQueue is the number of values whose memory a mailbox keeps when it is empty.
+const maxIdleQueue = 256
+
+// take gives what is queued, or nothing at the end. The queue gets the memory of the last batch.
+func (m *mailbox[T]) take(spare []T, single bool) []T {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for len(m.queue) == 0 {
+		if m.closed {
+			return nil
+		}
+		m.wake.Wait()
+	}
+	signal(&m.room)
+	if !single {
+		batch := m.queue
+		m.queue, m.bytes = spare, 0
+		return batch
+	}
+	batch := append(spare, m.queue[0])
+	m.bytes -= m.weigh(&m.queue[0])
+	var none T
+	m.queue[0] = none
+	if m.queue = m.queue[1:]; len(m.queue) == 0 {
+		m.queue = nil
+	}
+	return batch
+}
+
+func (m *mailbox[T]) close(discard bool) {
+	if discard {
+		m.stopped.Store(true)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = true
+	m.wake.Broadcast()
+	signal(&m.room)
+}
+
+func (m *mailbox[T]) dropped() uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.lost
+}
+
+// wait gives a channel that signal closes.
+func wait(c *chan struct{}) <-chan struct{} {
+	if *c == nil {
+		*c = make(chan struct{})
+	}
+	return *c
+}
+
+// signal wakes up all who wait.
+func signal(c *chan struct{}) {
+	if *c != nil {
+		close(*c)
+		*c = nil
+	}
+}
