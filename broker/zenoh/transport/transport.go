@@ -21,6 +21,7 @@ type Transport struct {
 	limit  int // bytes of a batch, with the prefix
 	lease  time.Duration
 	in     receiver
+	onEnd  func() // nil, or told of the end, with the lock held
 
 	wake chan struct{} // to the writer: there is something to do
 	done chan struct{} // closed at the end
@@ -129,6 +130,9 @@ func (t *Transport) endLocked(err error) {
 		t.err = err
 		t.killer = time.AfterFunc(goodbyeTime, func() { _ = t.link.Close() })
 		close(t.done)
+		if t.onEnd != nil {
+			t.onEnd()
+		}
 	}
 }
 
