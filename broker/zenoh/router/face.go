@@ -30,12 +30,14 @@ const (
 
 // face is one neighbour, as the router sees it.
 type face struct {
-	r     *Router
-	kind  role
-	peer  transport.Peer
-	out   sender
-	lossy func() bool // tells the handler whether its message may get lost; nil is no
-	log   *slog.Logger
+	r      *Router
+	kind   role
+	peer   transport.Peer
+	out    sender
+	lossy  func() bool // tells the handler whether its message may get lost; nil is no
+	uplink *uplink     // that it is the session of, if it is upstream
+	log    *slog.Logger
+	rights *rights // nil is all
 
 	// Only the goroutine that reads the session touches these.
 	prefixes map[uint16]*prefix // key expressions that the neighbour declared
@@ -70,6 +72,7 @@ func newFace(r *Router, kind role, peer transport.Peer, out sender) *face {
 	if peer.CertName != "" {
 		f.log = f.log.With("certificate", peer.CertName)
 	}
+	f.rights = r.config.Access.rightsOf(peer)
 	return f
 }
 

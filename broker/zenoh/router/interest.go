@@ -2,6 +2,7 @@ package router
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/hpcclab/oaas-go/broker/zenoh/keyexpr"
 	"github.com/hpcclab/oaas-go/broker/zenoh/wire"
@@ -47,7 +48,7 @@ func (f *face) interest(m *wire.Interest) error {
 		return err
 	}
 	for k := range kinds {
-		i.kinds[k] = err == nil && m.Options&options[k] != 0 && f.mayWatch(k, i.key, current)
+		i.kinds[k] = err == nil && m.Options&options[k] != 0 && f.mayWatch(k, i.key, m.Mode != wire.InterestCurrent)
 	}
 	i.combined = m.Restricted && m.Options&wire.InterestAggregate != 0
 	r.mu.Lock()
@@ -327,7 +328,7 @@ func (r *Router) found(f *face, k kind, key keyexpr.KeyExpr) (info wire.Queryabl
 func (e *entity) seenBy(f *face, k kind) (info wire.QueryableInfo, there bool) {
 	for i := range e.by {
 		d := &e.by[i]
-		if !reaches(d.face, f) {
+		if !reaches(d.face, f) || k == tokens && e.echoes(d.face) {
 			continue
 		}
 		if info, there = join(info, d.info, there), true; k != queryables {
@@ -335,6 +336,12 @@ func (e *entity) seenBy(f *face, k kind) (info wire.QueryableInfo, there bool) {
 		}
 	}
 	return info, there
+}
+
+// echoes tells whether a token that a face tells of may be one that it was told by this router: native routers send it back. While it is declared
+// here, that it may be declared there too is no news to anybody.
+func (e *entity) echoes(f *face) bool {
+	return f.kind == upstream && slices.ContainsFunc(e.by, func(d declarer) bool { return d.face.kind != upstream })
 }
 
 // join merges information with what is there already, if anything is.

@@ -57,8 +57,9 @@ func Open(ctx context.Context, config Config) (*Router, error) {
 		r.startAdmin(running)
 	}
 	for i, endpoint := range config.Connect {
-		u := &uplink{r: r, endpoint: endpoint, rank: i}
-		r.uplinks = append(r.uplinks, u)
+		r.uplinks = append(r.uplinks, &uplink{r: r, endpoint: endpoint, rank: i, wake: make(chan struct{}, 1)})
+	}
+	for _, u := range r.uplinks {
 		r.running.Go(func() { u.run(running) })
 	}
 	for _, l := range r.listeners {

@@ -93,7 +93,7 @@ func (d *declarer) mergeAll() {
 	}
 }
 
-// add makes a face known. It is told everything if it is upstream.
+// add makes a face known.
 func (r *Router) add(f *face) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -162,7 +162,7 @@ func (f *face) declareEntity(k kind, m *wire.Declare) error {
 	}
 	f.r.mu.Lock()
 	defer f.r.mu.Unlock()
-	if f.standby || f.r.sameWay(f, k, key) {
+	if f.r.sameWay(f, k, key) {
 		return nil
 	}
 	old, twice := f.entities[k][m.ID]
