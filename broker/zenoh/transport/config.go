@@ -9,6 +9,7 @@
 package transport
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -38,8 +39,13 @@ type Config struct {
 	PasswordOf func(user string) (password string, ok bool)
 	// Admit, if not nil, may refuse a peer that did everything else right when accepting. The peer is told the reason of a *CloseError.
 	Admit func(Peer) error
+	// Expect, if not zero, is the only peer that a transport is opened to when dialling.
+	Expect wire.ZID
 	// Link says how links are dialled.
 	Link LinkConfig
+
+	// enter is asked before this side says its last word in a handshake, with the context of that.
+	enter func(context.Context, Peer) error
 }
 
 // Peer is what a transport knows of the other side.

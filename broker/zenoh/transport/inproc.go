@@ -3,13 +3,10 @@ package transport
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
-	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"time"
 )
 
 // Bounds of links within the process.
@@ -88,92 +85,29 @@ func dialInproc(_ context.Context, e Endpoint, _ LinkConfig) (Link, error) {
 		return nil, fmt.Errorf("nobody listens in this process: %w", syscall.ECONNREFUSED)
 	}
 	here := fmt.Sprintf("inproc/%s/%d", l.name, l.dialler.Add(1))
-	there, back := newPipe(), newPipe()
+	there, back := newPipe(inprocDepth), newPipe(inprocDepth)
 	select {
-	case l.dialled <- &inprocLink{in: there, out: back, info: LinkInfo{Protocol: "inproc", Local: l.Endpoint(), Remote: here}}:
-		return &inprocLink{in: back, out: there, info: LinkInfo{Protocol: "inproc", Local: here, Remote: l.Endpoint()}}, nil
+	case l.dialled <- &inprocLink{inbox: inbox{pipe: there}, out: back, info: LinkInfo{Protocol: "inproc", Local: l.Endpoint(), Remote: here}}:
+		return &inprocLink{inbox: inbox{pipe: back}, out: there, info: LinkInfo{Protocol: "inproc", Local: here, Remote: l.Endpoint()}}, nil
 	default:
 		return nil, fmt.Errorf("%d links wait to be accepted: %w", inprocBacklog, syscall.ECONNREFUSED)
 	}
 }
 
-// pipe carries batches one way, and their memory back.
-type pipe struct {
-	batches chan []byte
-	spare   chan []byte
-	once    sync.Once
-	closed  chan struct{}
-}
-
-func newPipe() *pipe {
-	return &pipe{batches: make(chan []byte, inprocDepth), spare: make(chan []byte, inprocDepth), closed: make(chan struct{})}
-}
-
-func (p *pipe) close() { p.once.Do(func() { close(p.closed) }) }
-
 // inprocLink hands batches to another goroutine of the process.
 type inprocLink struct {
-	in, out *pipe
-	info    LinkInfo
-	reading []byte // the batch that was read last
-	timer   *time.Timer
-	until   time.Time // when the timer ends
+	inbox
+	out  *pipe
+	info LinkInfo
 }
 
 func (l *inprocLink) Info() LinkInfo { return l.info }
 
 // Close lets the other side read what was written.
 func (l *inprocLink) Close() error {
-	l.in.close()
+	l.inbox.close()
 	l.out.close()
 	return nil
-}
-
-func (l *inprocLink) ReadBatch(deadline time.Time) ([]byte, error) {
-	if l.reading != nil {
-		select {
-		case l.in.spare <- l.reading:
-		default:
-		}
-		l.reading = nil
-	}
-	select {
-	case b := <-l.in.batches:
-		return l.take(b), nil
-	default:
-	}
-	select {
-	case b := <-l.in.batches:
-		return l.take(b), nil
-	case <-l.in.closed:
-	case <-l.expires(deadline):
-		return nil, fmt.Errorf("read batch from %s: %w", l.info.Remote, os.ErrDeadlineExceeded)
-	}
-	select {
-	case b := <-l.in.batches:
-		return l.take(b), nil
-	default:
-		return nil, fmt.Errorf("read batch from %s: %w", l.info.Remote, io.EOF)
-	}
-}
-
-func (l *inprocLink) take(b []byte) []byte {
-	l.reading = b
-	return b[prefix:]
-}
-
-// expires gives a channel that gets something at the deadline.
-func (l *inprocLink) expires(deadline time.Time) <-chan time.Time {
-	switch {
-	case deadline.IsZero():
-		return nil
-	case l.timer == nil:
-		l.timer = time.NewTimer(time.Until(deadline))
-	case !deadline.Equal(l.until):
-		l.timer.Reset(time.Until(deadline))
-	}
-	l.until = deadline
-	return l.timer.C
 }
 
 func (l *inprocLink) WriteBatch(b []byte) error {
@@ -193,9 +127,5 @@ func (l *inprocLink) exchange(b []byte) (spare []byte, err error) {
 	case <-l.out.closed:
 		return nil, fmt.Errorf("write batch to %s: %w", l.info.Remote, net.ErrClosed)
 	}
-	select {
-	case spare = <-l.out.spare:
-	default:
-	}
-	return spare, nil
+	return l.out.memory(), nil
 }

@@ -54,7 +54,7 @@ type LinkConfig struct {
 	ListenTLS *tls.Config // for tls, when listening, which needs a certificate
 
 	CloseOnExpiration bool // end a transport when the certificate of its peer does
-	HalfOpen          int  // peers of a udp listener whose transport is not open yet, above which new ones are not heard; 100
+	HalfOpen          int  // peers of a udp listener, and links of a ws listener that nobody accepted, above which there are no new ones; 100
 }
 
 // protocol is one way to make links.
@@ -66,7 +66,10 @@ type protocol struct {
 var protocols = map[string]protocol{
 	"inproc":          {dialInproc, listenInproc},
 	"tcp":             {dialStream, listenStream},
+	"tls":             {dialTLS, listenTLS},
+	"udp":             {dialUDP, listenUDP},
 	"unixsock-stream": {dialStream, listenStream},
+	"ws":              {dialWS, listenWS},
 }
 
 // Protocols gives the names of the protocols of links, in order.

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/hpcclab/oaas-go/broker/zenoh/wire"
 )
@@ -73,13 +74,18 @@ func connect(t testing.TB, endpoint string, client, router Config) (c, r *Transp
 
 // The same messages pass on links of every protocol, and both sides know where the other is.
 func TestLinks(t *testing.T) {
+	secure := newAuthority(t).files(t, "localhost", time.Hour)
+	config := Config{Link: linkConfig(t, secure)}
 	for _, tt := range []struct{ protocol, endpoint string }{
 		{"tcp", "tcp/127.0.0.1:0"},
+		{"tls", "tls/127.0.0.1:0"},
+		{"udp", "udp/127.0.0.1:0"},
+		{"ws", "ws/127.0.0.1:0"},
 		{"unixsock-stream", "unixsock-stream/" + filepath.Join(t.TempDir(), "z.sock")},
 		{"inproc", "inproc/links"},
 	} {
 		t.Run(tt.protocol, func(t *testing.T) {
-			ct, rt := connect(t, tt.endpoint, Config{}, Config{})
+			ct, rt := connect(t, tt.endpoint, config, config)
 			c, r := serve(t, ct), serve(t, rt)
 			if p := c.Peer(); p.Protocol != tt.protocol || p.Remote != rt.Peer().Local || !strings.HasPrefix(p.Remote, tt.protocol+"/") {
 				t.Errorf("got %+v and %+v", p, r.Peer())
@@ -106,7 +112,7 @@ func TestLinks(t *testing.T) {
 }
 
 func TestListenerClosed(t *testing.T) {
-	for _, endpoint := range []string{"tcp/127.0.0.1:0", "unixsock-stream/" + filepath.Join(t.TempDir(), "z.sock"), "inproc/closed"} {
+	for _, endpoint := range []string{"tcp/127.0.0.1:0", "ws/127.0.0.1:0", "unixsock-stream/" + filepath.Join(t.TempDir(), "z.sock"), "inproc/closed"} {
 		l := listen(t, endpoint, LinkConfig{})
 		link, err := DialLink(t.Context(), l.Endpoint(), LinkConfig{})
 		if err != nil {
@@ -137,6 +143,7 @@ func TestBadEndpoints(t *testing.T) {
 		"serial//dev/ttyS0":    errors.ErrUnsupported,
 		"tcp/127.0.0.1:0#x=1":  ErrEndpoint,
 		"inproc/other#x=1":     ErrEndpoint,
+		"tls/127.0.0.1:0":      ErrCertificate,
 		"127.0.0.1:7447":       ErrEndpoint,
 		"tcp/256.0.0.1:70000":  nil,
 		"unixsock-stream//a/b": syscall.ENOENT,

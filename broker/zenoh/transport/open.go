@@ -43,7 +43,7 @@ func establish(ctx context.Context, link Link, config Config, what string, run f
 	if mtu := link.Info().MTU; mtu > 0 {
 		config.BatchSize = uint16(min(int(config.BatchSize), mtu))
 	}
-	h := &handshake{link: link, config: config, qos: !config.NoQoS}
+	h := &handshake{ctx: ctx, link: link, config: config, qos: !config.NoQoS}
 	t, err := run(h)
 	if !stop() {
 		return nil, fmt.Errorf("%s: %w", what, closeAfter(link, context.Cause(ctx)))
@@ -65,6 +65,7 @@ func closeAfter(link Link, err error) error {
 
 // handshake is the state of opening a transport.
 type handshake struct {
+	ctx     context.Context
 	link    Link
 	config  Config
 	decoder wire.Decoder
@@ -156,6 +157,12 @@ func (h *handshake) dial() (*Transport, error) {
 	if ack.Sizes.Resolution != h.sizes.Resolution {
 		return nil, fmt.Errorf("%w: resolution larger than proposed", ErrProtocol)
 	}
+	if expect := h.config.Expect; !expect.IsZero() && expect != h.peer.ZID {
+		return nil, fmt.Errorf("%w: peer is %s, not %s", ErrProtocol, h.peer.ZID, expect)
+	}
+	if err := h.enter(); err != nil {
+		return nil, err
+	}
 	sn := randomSN(h.sizes.Resolution)
 	open := &wire.Open{Lease: h.config.Lease, InitialSN: sn, Cookie: ack.Cookie}
 	if h.config.User != "" {
@@ -177,6 +184,17 @@ func (h *handshake) dial() (*Transport, error) {
 		}
 	}
 	return newTransport(h, sn, accepted), nil
+}
+
+// enter is the last check of a peer that did everything right.
+func (h *handshake) enter() error {
+	if h.peer.ZID == h.config.ZID {
+		return &CloseError{Reason: wire.CloseConnectionToSelf}
+	}
+	if h.config.enter == nil {
+		return nil
+	}
+	return h.config.enter(h.ctx, h.peer)
 }
 
 func (h *handshake) accept() (*Transport, error) {
@@ -212,13 +230,13 @@ func (h *handshake) accept() (*Transport, error) {
 		}
 		accepted.Auth = []byte{authOffer}
 	}
-	if h.peer.ZID == h.config.ZID {
-		return nil, &CloseError{Reason: wire.CloseConnectionToSelf}
-	}
 	if h.config.Admit != nil {
 		if err := h.config.Admit(h.peer); err != nil {
 			return nil, fmt.Errorf("admit: %w", err)
 		}
+	}
+	if err := h.enter(); err != nil {
+		return nil, err
 	}
 	t := newTransport(h, accepted.InitialSN, open)
 	return t, h.send(accepted)

@@ -167,11 +167,19 @@ func abandoned(path string) bool {
 }
 
 func (l *streamListener) Accept() (Link, error) {
+	conn, err := l.accept()
+	if err != nil {
+		return nil, err
+	}
+	return newStreamLink(conn, l.protocol), nil
+}
+
+func (l *streamListener) accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err != nil {
 		return nil, fmt.Errorf("accept on %s: %w", l.Endpoint(), err)
 	}
-	return newStreamLink(conn, l.protocol), nil
+	return conn, nil
 }
 
 func (l *streamListener) Endpoint() string { return l.protocol + "/" + l.Addr().String() }

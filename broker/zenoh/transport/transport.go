@@ -21,6 +21,7 @@ type Transport struct {
 	limit  int // bytes of a batch, with the prefix
 	lease  time.Duration
 	in     receiver
+	onEnd  func() // nil, or told of the end, with the lock held
 
 	wake chan struct{} // to the writer: there is something to do
 	done chan struct{} // closed at the end
@@ -42,6 +43,9 @@ func newTransport(h *handshake, sn uint32, theirs *wire.Open) *Transport {
 		t.lanes[i] = lane{priority: wire.PriorityOf(uint64(i)), sn: [2]uint32{sn, sn}}
 	}
 	t.in.init(t, theirs.InitialSN)
+	if link, ok := h.link.(interface{ opened() }); ok {
+		link.opened()
+	}
 	return t
 }
 
@@ -73,11 +77,24 @@ func (t *Transport) Serve(ctx context.Context, handler func(wire.Network) error)
 	var writer sync.WaitGroup
 	writer.Go(t.write)
 	stop := context.AfterFunc(ctx, func() { t.end(context.Cause(ctx)) })
+	expiry := t.watchCertificate()
 	t.end(t.read(handler))
+	expiry.Stop()
 	stop()
 	writer.Wait()
 	t.killer.Stop() // the link is closed
 	return t.Err()
+}
+
+// watchCertificate ends the transport when the certificate of the peer ends, if that is wanted.
+func (t *Transport) watchCertificate() *time.Timer {
+	end := t.peer.CertEnd
+	if end.IsZero() || !t.config.Link.CloseOnExpiration {
+		return time.NewTimer(0)
+	}
+	return time.AfterFunc(time.Until(end), func() {
+		t.end(fmt.Errorf("%w of %q: ended at %s", ErrCertificate, t.peer.CertName, end.UTC().Format(time.RFC3339)))
+	})
 }
 
 // Close ends the transport after all that was sent so far is written, or when ctx ends. It waits for that, so Serve must be running in another
@@ -116,6 +133,9 @@ func (t *Transport) endLocked(err error) {
 		t.err = err
 		t.killer = time.AfterFunc(goodbyeTime, func() { _ = t.link.Close() })
 		close(t.done)
+		if t.onEnd != nil {
+			t.onEnd()
+		}
 	}
 }
 
