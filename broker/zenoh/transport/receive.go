@@ -18,6 +18,7 @@ type receiver struct {
 	pieces  [8][2][]byte // messages that are not whole yet; nil is none
 	held    int          // bytes of all of those
 	spare   []byte       // memory for the next message of fragments
+	lossy   bool         // the message that is handed on came as best effort
 }
 
 func (in *receiver) init(t *Transport, sn uint32) {
@@ -63,8 +64,10 @@ func (in *receiver) batch(b []byte, handler func(wire.Network) error) error {
 				err = handler(m)
 			}
 		case *wire.Frame:
+			in.lossy = !m.Reliable
 			accept, err = in.accept(m.Priority, m.Reliable, m.SN)
 		case *wire.Fragment:
+			in.lossy = !m.Reliable
 			err = in.fragment(m, handler)
 		case *wire.KeepAlive, *wire.TransportOAM:
 		case *wire.Close:

@@ -137,12 +137,12 @@ func (t *Transport) append(ctx context.Context, l *lane, m wire.Network, how Del
 	if l.open != nil && (l.reliable != reliable || len(l.open)+payloadOf(m) > t.limit) {
 		t.shut(l)
 	}
-	if push, ok := m.(*wire.Push); ok && len(push.Data.Payload) > t.limit && push.Data.Raw == nil && !push.Data.Delete {
-		head, err := push.AppendHead(nil)
+	if large, ok := m.(splitter); ok && payloadOf(m) > t.limit {
+		head, tail, err := large.AppendHead(nil)
 		if err != nil {
 			return err
 		}
-		return t.fragment(ctx, l, head, push.Data.Payload, how)
+		return t.fragment(ctx, l, head, tail, how)
 	}
 	fresh := l.open == nil
 	if fresh {
@@ -178,13 +178,26 @@ func (t *Transport) append(ctx context.Context, l *lane, m wire.Network, how Del
 	return t.fragment(ctx, l, slices.Clone(message), nil, how)
 }
 
+// splitter is a message that can be encoded without copying the bulk of it.
+type splitter interface {
+	AppendHead(b []byte) (head, tail []byte, err error)
+}
+
 // payloadOf gives the bytes that a message has at least, as far as that is quickly known.
 func payloadOf(m wire.Network) int {
 	switch m := m.(type) {
 	case *wire.Push:
-		return len(m.Data.Payload) + len(m.Data.Raw)
+		if m.Data.Raw == nil {
+			return len(m.Data.Payload)
+		}
+		return len(m.Data.Raw)
 	case *wire.Response:
-		return len(m.Reply.Data.Payload) + len(m.Raw)
+		if m.Raw == nil {
+			return len(m.Reply.Data.Payload)
+		}
+		return len(m.Raw)
+	case *wire.Request:
+		return len(m.Query.Raw)
 	}
 	return 0
 }

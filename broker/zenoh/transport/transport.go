@@ -55,6 +55,9 @@ func (t *Transport) Peer() Peer { return t.peer }
 // QoS tells whether both sides have a lane for each priority.
 func (t *Transport) QoS() bool { return t.qos }
 
+// BestEffort tells a handler whether the message that it has came in a lane that may lose messages. It is for the handler's goroutine only.
+func (t *Transport) BestEffort() bool { return t.in.lossy }
+
 // Done is closed when the transport has ended.
 func (t *Transport) Done() <-chan struct{} { return t.done }
 

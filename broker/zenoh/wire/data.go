@@ -56,8 +56,8 @@ type Data struct {
 	Payload    []byte
 	Extra      []Extension // unknown optional ones, to be handed on
 
-	// Raw, if not nil, is encoded in place of all the fields above. Decoding does not set it: a router that changes nothing sets it to
-	// what Encoded gives.
+	// Raw, if not nil, is encoded in place of all the fields above, but a Timestamp is put into it if it has none. Decoding does not set it: a
+	// router that changes nothing else sets it to what Encoded gives.
 	Raw []byte
 
 	encoded []byte
@@ -109,8 +109,14 @@ func (d *Data) decodeExtensions(r *reader) {
 	}
 }
 
-// appendHead appends all but the bytes of the payload.
+// appendHead appends all but the tail.
 func (d *Data) appendHead(b []byte) []byte {
+	if d.Raw != nil {
+		if !d.stamps() {
+			return b
+		}
+		return d.Timestamp.append(append(b, d.Raw[0]|flag5))
+	}
 	start := len(b)
 	h, attached := byte(idPut), byte(extPutAttached)
 	if d.Delete {
@@ -138,16 +144,23 @@ func (d *Data) appendHead(b []byte) []byte {
 	return b
 }
 
-func (d *Data) append(b []byte) []byte {
-	if d.Raw != nil {
-		return append(b, d.Raw...)
+// stamps tells whether the timestamp must be put into Raw.
+func (d *Data) stamps() bool { return len(d.Raw) > 0 && d.Raw[0]&flag5 == 0 && !d.Timestamp.IsZero() }
+
+// tail gives the bytes at the end that are appended as they are.
+func (d *Data) tail() []byte {
+	switch {
+	case d.stamps():
+		return d.Raw[1:]
+	case d.Raw != nil:
+		return d.Raw
+	case d.Delete:
+		return nil
 	}
-	b = d.appendHead(b)
-	if d.Delete {
-		return b
-	}
-	return append(b, d.Payload...)
+	return d.Payload
 }
+
+func (d *Data) append(b []byte) []byte { return append(d.appendHead(b), d.tail()...) }
 
 // check gives the field that has no form on the wire.
 func (d *Data) check() (string, error) {

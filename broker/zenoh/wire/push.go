@@ -43,13 +43,13 @@ func (m *Push) AppendBinary(b []byte) ([]byte, error) {
 	return m.Data.append(m.appendEnvelope(b)), nil
 }
 
-// AppendHead appends all but the bytes of the payload, which end the message: a sender of large payloads may write the two one after the
-// other without copying. Data.Raw is not considered, and a deletion has no payload.
-func (m *Push) AppendHead(b []byte) ([]byte, error) {
+// AppendHead appends all but the tail, which are bytes of the message itself that end it: a sender of large messages may write the two one
+// after the other without copying.
+func (m *Push) AppendHead(b []byte) (head, tail []byte, err error) {
 	if err := m.check(); err != nil {
-		return b, err
+		return b, nil, err
 	}
-	return m.Data.appendHead(m.appendEnvelope(b)), nil
+	return m.Data.appendHead(m.appendEnvelope(b)), m.Data.tail(), nil
 }
 
 func (m *Push) check() error {

@@ -131,9 +131,15 @@ func (q *Query) decode(r *reader) {
 
 // AppendBinary implements Message.
 func (m *Request) AppendBinary(b []byte) ([]byte, error) {
+	head, tail, err := m.AppendHead(b)
+	return append(head, tail...), err
+}
+
+// AppendHead appends all but the tail; see Push.AppendHead. There is one when Query.Raw is set.
+func (m *Request) AppendHead(b []byte) (head, tail []byte, err error) {
 	field, err := m.check()
 	if err := encodeError("request", &m.Key, field, err); err != nil {
-		return b, err
+		return b, nil, err
 	}
 	start := len(b)
 	b = AppendZInt(append(b, idRequest|m.Key.flags()), uint64(m.ID))
@@ -150,7 +156,11 @@ func (m *Request) AppendBinary(b []byte) ([]byte, error) {
 		c.z64(extTimeout, uint64(max(m.Timeout.Milliseconds(), 1)))
 	}
 	c.nodeID(m.NodeID)
-	return m.Query.append(c.close(start)), nil
+	b = c.close(start)
+	if m.Query.Raw != nil {
+		return b, m.Query.Raw, nil
+	}
+	return m.Query.append(b), nil, nil
 }
 
 func (m *Request) check() (string, error) {
@@ -173,9 +183,6 @@ func (m *Request) check() (string, error) {
 }
 
 func (q *Query) append(b []byte) []byte {
-	if q.Raw != nil {
-		return append(b, q.Raw...)
-	}
 	start := len(b)
 	b = append(b, idQuery)
 	if q.Consolidation != ConsolidationAuto {

@@ -101,9 +101,15 @@ func (p *ReplyErr) decode(r *reader, h byte) {
 
 // AppendBinary implements Message.
 func (m *Response) AppendBinary(b []byte) ([]byte, error) {
+	head, tail, err := m.AppendHead(b)
+	return append(head, tail...), err
+}
+
+// AppendHead appends all but the tail; see Push.AppendHead.
+func (m *Response) AppendHead(b []byte) (head, tail []byte, err error) {
 	field, err := m.check()
 	if err := encodeError("response", &m.Key, field, err); err != nil {
-		return b, err
+		return b, nil, err
 	}
 	start := len(b)
 	b = AppendZInt(append(b, idResponse|m.Key.flags()), uint64(m.ID))
@@ -114,11 +120,12 @@ func (m *Response) AppendBinary(b []byte) ([]byte, error) {
 	b = c.close(start)
 	switch {
 	case m.Raw != nil:
-		return append(b, m.Raw...), nil
+		return b, m.Raw, nil
 	case m.IsErr:
-		return m.Err.append(b), nil
+		return m.Err.append(b), nil, nil
 	}
-	return m.Reply.append(b), nil
+	head, tail = m.Reply.appendHead(b)
+	return head, tail, nil
 }
 
 func (m *Response) check() (string, error) {
@@ -135,7 +142,7 @@ func (m *Response) check() (string, error) {
 	return "", nil
 }
 
-func (p *Reply) append(b []byte) []byte {
+func (p *Reply) appendHead(b []byte) (head, tail []byte) {
 	start := len(b)
 	b = append(b, idReply)
 	if p.Consolidation != ConsolidationAuto {
@@ -144,7 +151,7 @@ func (p *Reply) append(b []byte) []byte {
 	}
 	c := chain{b: b}
 	c.list(p.Extra)
-	return p.Data.append(c.close(start))
+	return p.Data.appendHead(c.close(start)), p.Data.tail()
 }
 
 func (p *ReplyErr) append(b []byte) []byte {
