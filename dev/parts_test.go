@@ -151,7 +151,7 @@ deployments:
 func TestSlotWaits(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = w.Write([]byte(r.URL.Path)) }))
 	defer server.Close()
-	target, err := newRemote(server.URL + "/base")
+	target, err := newRemote(&opackage.Function{URL: server.URL + "/base"})
 	if err != nil {
 		t.Fatal(err)
 	}

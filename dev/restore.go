@@ -49,7 +49,7 @@ func (p *platform) restoreProject(ctx context.Context, r remembered) (*deploymen
 			d.specs[name] = p.spec(r.Package, f, r.Builds[f.Key])
 			continue
 		}
-		target, err := newRemote(f.URL)
+		target, err := newRemote(f)
 		if err != nil {
 			return d, err
 		}

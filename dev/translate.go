@@ -9,6 +9,7 @@ import (
 	"github.com/hpcclab/oaas-go/api/oprc"
 	"github.com/hpcclab/oaas-go/odgm"
 	"github.com/hpcclab/oaas-go/odgm/call"
+	"github.com/hpcclab/oaas-go/odgm/container"
 	"github.com/hpcclab/oaas-go/odgm/object"
 	"github.com/hpcclab/oaas-go/odgm/record"
 )
@@ -66,10 +67,17 @@ func translateMethod(p *opackage.Package, b *opackage.Binding) (call.Method, err
 	if err != nil {
 		return call.Method{}, fault.Wrap(fault.InvalidArgument, err, "method %s", b.Name)
 	}
-	return call.Method{
+	m := call.Method{
 		Name: b.Name, Function: p.Name + "-" + b.FunctionKey, Stateless: b.Stateless, ReadOnly: b.IsReadonly(), State: state,
 		Timeout: b.EffectiveTimeout(), Retries: int(b.Retries),
-	}, nil
+	}
+	if f := p.Function(b.FunctionKey); f != nil && f.EffectiveContract() == opackage.GRPCContract {
+		m.Container = true
+		if b.Timeout == "" {
+			m.Timeout = container.DefaultTimeout
+		}
+	}
+	return m, nil
 }
 
 // eventTypes has the grid's name of what a trigger waits for.

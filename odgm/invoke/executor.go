@@ -22,6 +22,7 @@ import (
 	"github.com/hpcclab/oaas-go/api/fault"
 	"github.com/hpcclab/oaas-go/api/oprc"
 	"github.com/hpcclab/oaas-go/odgm/call"
+	"github.com/hpcclab/oaas-go/odgm/container"
 	"github.com/hpcclab/oaas-go/odgm/mailbox"
 	"github.com/hpcclab/oaas-go/odgm/object"
 	"github.com/hpcclab/oaas-go/odgm/record"
@@ -68,6 +69,7 @@ type Executor struct {
 	metrics *metrics
 	tracer  trace.Tracer
 	peers   peers
+	once    once
 }
 
 // New makes an executor.
@@ -95,14 +97,18 @@ func New(cfg Config) *Executor {
 
 // Invoke runs one call to its end. Sh is the shard that has the object; for a stateless function it may be nil.
 //
-// Every error is an *fault.Error. After one, the call has changed nothing, except that calls which the function made meanwhile stand for
-// themselves. Idempotency keys are for methods that may change something: a readonly method or a stateless function just runs again.
+// Every error is an *fault.Error. After one, the call has changed nothing, except that calls which the function made meanwhile, and the writes of
+// a function container, stand for themselves. Idempotency keys are for methods that may change something: a readonly method or a stateless function just runs again.
 func (x *Executor) Invoke(ctx context.Context, sh Shard, m call.Method, c call.Call) (call.Answer, error) {
 	begun := time.Now()
 	if c.ID == "" {
 		c.ID = x.cfg.NewID()
 	}
-	if m.Timeout <= 0 {
+	switch {
+	case m.Timeout > 0:
+	case m.Container:
+		m.Timeout = container.DefaultTimeout
+	default:
 		m.Timeout = DefaultTimeout
 	}
 	answer, err := x.run(ctx, sh, m, c)
@@ -124,9 +130,12 @@ func (x *Executor) run(ctx context.Context, sh Shard, m call.Method, c call.Call
 	defer r.turn.Done()
 	var answer call.Answer
 	var err error
-	if m.Stateless {
+	switch {
+	case m.Container:
+		answer, err = r.onContainer(ctx)
+	case m.Stateless:
 		answer, err = r.stateless(ctx)
-	} else {
+	default:
 		answer, err = r.onObject(ctx)
 	}
 	if err != nil {
@@ -146,10 +155,10 @@ type running struct {
 	token string
 }
 
-// enter waits for the turn of the object. Readonly methods and stateless functions do not wait.
+// enter waits for the turn of the object. Readonly methods, stateless functions and function containers do not wait.
 func (r *running) enter(ctx context.Context) (err error) {
 	c := &r.call
-	if r.method.Stateless || r.method.ReadOnly {
+	if r.method.Stateless || r.method.ReadOnly || r.method.Container {
 		r.turn, err = r.cfg.Boxes.Beside(c.Ref, c.Method, r.token, c.Chain)
 		return err
 	}

@@ -115,7 +115,8 @@ func (b *Boxes) Run(ctx context.Context, ref object.Ref, method, callID string, 
 	return t, nil
 }
 
-// Beside begins a call that needs no turn, because it cannot change the object (a readonly method, a stateless function). It never waits;
+// Beside begins a call that needs no turn, because it does not change the object itself (a readonly method, a stateless function, a function
+// container, whose writes take turns of their own). It never waits;
 // until Done, calls that have it in their chain are known to be made by a running one.
 func (b *Boxes) Beside(ref object.Ref, method, callID string, chain call.Chain) (*Turn, error) {
 	if err := checkLength(ref, method, chain); err != nil {
