@@ -83,7 +83,7 @@ func (cls *Class) allows(method string, from *origin) error {
 			"call a public method of the class instead, or change access_modifier in the package file", method, cls.Name, cls.Access[method], circle, from)
 	}
 	if cls.Disabled[method] {
-		return fault.New(fault.FunctionDisabled, "method %s of class %s is switched off by odgm.disabled_fn of its deployment; take it out there to have it back",
+		return fault.New(fault.FunctionDisabled, "method %s of class %s is switched off by odgm.invocations.disabled_fn of its deployment; take it out there to have it back",
 			method, cls.Name)
 	}
 	return nil
