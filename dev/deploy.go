@@ -79,6 +79,9 @@ func slotsOf(d *deployment) map[string]*slot {
 // bringUp does the steps of a deployment. The caller has the package's token.
 func (p *platform) bringUp(ctx context.Context, proj *project.Project, old *deployment, tell report) (*deployment, error) {
 	tell(control.Progress{Step: control.StepValidate, Message: proj.Name})
+	for _, warning := range proj.Warnings() {
+		tell(control.Progress{Step: control.StepValidate, Message: "warning: " + warning.Error()})
+	}
 	d := &deployment{
 		remembered: remembered{
 			Dir: proj.Dir, Package: proj.Package, Builds: map[string]rememberedFunc{}, Source: project.Fingerprint(proj.Dir, p.dataDir),

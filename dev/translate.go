@@ -50,6 +50,12 @@ func translateClass(p *opackage.Package, d *opackage.Deployment, transport func(
 			class.Access[b.Name] = string(access)
 		}
 	}
+	if in := d.Odgm.Invocations; in != nil {
+		class.Disabled = map[string]bool{}
+		for _, name := range in.Disabled {
+			class.Disabled[name] = true
+		}
+	}
 	for i := range c.Triggers {
 		class.Triggers = append(class.Triggers, translateTrigger(p, c, &c.Triggers[i]))
 	}

@@ -59,6 +59,9 @@ func (g *Grid) Write(ctx context.Context, t Target, change object.Change, opt Wr
 	if err != nil {
 		return Written{}, err
 	}
+	if err := g.admitTriggers(change.Triggers); err != nil {
+		return Written{}, err
+	}
 	w, err := writeOf(ref, &change)
 	if err != nil {
 		return Written{}, err

@@ -135,6 +135,9 @@ func (v *validator) target(path string, c *Class, t *Target) {
 		v.check(path+".method", checkName(t.Method, true))
 	default:
 		v.methodOf(path+".method", class, t.Method)
+		if b := v.methods[class][t.Method]; b != nil && b.AccessModifier == Private && class != c {
+			v.fail(path+".method", "%s of class %s is PRIVATE: only triggers of that class may call it; make it INTERNAL", quote(t.Method), quote(class.Key))
+		}
 	}
 	if class != nil && t.Partition != nil {
 		v.targetPartition(path+".partition", class, *t.Partition)

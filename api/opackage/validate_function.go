@@ -179,4 +179,4 @@ func (v *validator) quantity(at string, text *string) (float64, bool) {
 	return value, ok
 }
 
-func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -26,6 +26,10 @@ func deployment(rest string) string {
 	return "name: p\nclasses: [{key: c}]\ndeployments: [{key: d, class_key: c, " + rest + "}]\n"
 }
 
+func deploymentOfMethod(invocations string) string {
+	return binding("stateless: false") + "deployments: [{key: d, class_key: c, odgm: {invocations: {" + invocations + "}}}]\n"
+}
+
 func indent(lines, by string) string {
 	if lines == "" {
 		return ""
@@ -78,6 +82,16 @@ func TestValidateRefuses(t *testing.T) {
 
 		{"access", binding("access_modifier: PUBLICK"),
 			`classes[0].function_bindings[0].access_modifier: "PUBLICK" is not one of PUBLIC, INTERNAL, PRIVATE; did you mean "PUBLIC"?`},
+		{"trigger of another class calls a private method", "name: p\nfunctions: [{key: f}]\nclasses:\n" +
+			"- {key: a, triggers: [{name: t, on: entry.created, target: {class: b, method: m}}]}\n" +
+			"- {key: b, function_bindings: [{name: m, function_key: f, access_modifier: PRIVATE}]}\n",
+			`classes[0].triggers[0].target.method: "m" of class "b" is PRIVATE: only triggers of that class may call it; make it INTERNAL`},
+		{"disabled_fn of no method", deploymentOfMethod("disabled_fn: [mm]"),
+			`deployments[0].odgm.invocations.disabled_fn[0]: the class "c" has no method "mm"; did you mean "m"?`},
+		{"disabled_fn twice", deploymentOfMethod("disabled_fn: [m, m]"),
+			`deployments[0].odgm.invocations.disabled_fn[1]: the method "m" is there twice, first at deployments[0].odgm.invocations.disabled_fn[0]`},
+		{"route of no method", deploymentOfMethod("fn_routes: {n: {standby: true}}"),
+			`deployments[0].odgm.invocations.fn_routes.n: the class "c" has no method "n"; did you mean "m"?`},
 		{"stateless readonly", binding("stateless: true, readonly: true"),
 			"classes[0].function_bindings[0].readonly: a stateless method has no object, so it cannot be readonly"},
 		{"stateless with state", binding("stateless: true, state: [a]"),

@@ -8,6 +8,7 @@ package invoke
 
 import (
 	"context"
+	"crypto/rand"
 	"log/slog"
 	"time"
 
@@ -70,6 +71,8 @@ type Executor struct {
 	tracer  trace.Tracer
 	peers   peers
 	once    once
+	// secret makes the proofs of this process's calls; see proof.
+	secret [32]byte
 }
 
 // New makes an executor.
@@ -92,7 +95,9 @@ func New(cfg Config) *Executor {
 	if cfg.Backoff == nil {
 		cfg.Backoff = backoff
 	}
-	return &Executor{cfg: cfg, metrics: newMetrics(cfg.Registerer), tracer: otel.Tracer("github.com/hpcclab/oaas-go/odgm/invoke")}
+	x := &Executor{cfg: cfg, metrics: newMetrics(cfg.Registerer), tracer: otel.Tracer("github.com/hpcclab/oaas-go/odgm/invoke")}
+	_, _ = rand.Read(x.secret[:]) // never fails
+	return x
 }
 
 // Invoke runs one call to its end. Sh is the shard that has the object; for a stateless function it may be nil.
@@ -170,7 +175,7 @@ func (r *running) enter(ctx context.Context) (err error) {
 
 // hop is this attempt as a step of call chains.
 func (r *running) hop() call.Hop {
-	return call.Hop{Ref: r.call.Ref, Method: r.call.Method, Call: r.token}
+	return call.Hop{Ref: r.call.Ref, Method: r.call.Method, Call: r.token, Proof: r.proof(r.token)}
 }
 
 // countsAsFailure tells whether a failure is the method's end as triggers on errors mean it: it ran, and has failed.
