@@ -40,7 +40,8 @@ type LinkInfo struct {
 
 // Listener accepts links.
 type Listener interface {
-	// Accept waits for the next link. After Close it fails with net.ErrClosed; other errors are those of one link, or pass.
+	// Accept waits for the next link. What goes wrong with one link is its own error, later; an error of Accept is the end, and after Close it is
+	// net.ErrClosed.
 	Accept() (Link, error)
 	// Close ends listening, and Accept. Links that were accepted live on, but for udp, whose links share the socket of the listener.
 	Close() error

@@ -232,13 +232,23 @@ func (l *streamListener) Accept() (Link, error) {
 	return newStreamLink(conn, l.protocol), nil
 }
 
+// accept waits for a connection, also while the system has no room for one.
 func (l *streamListener) accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		return nil, fmt.Errorf("accept on %s: %w", l.Endpoint(), err)
+	for {
+		conn, err := l.Listener.Accept()
+		switch {
+		case err == nil:
+			return conn, nil
+		case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.ECONNABORTED):
+			time.Sleep(acceptPause)
+		default:
+			return nil, fmt.Errorf("accept on %s: %w", l.Endpoint(), err)
+		}
 	}
-	return conn, nil
 }
+
+// acceptPause is how long a listener waits when a process has too many open files.
+const acceptPause = 100 * time.Millisecond
 
 func (l *streamListener) Endpoint() string { return l.protocol + "/" + l.Addr().String() }
 
