@@ -52,7 +52,7 @@ func freeEndpoint(t *testing.T, protocol string) string {
 	if protocol == "unixsock-stream" {
 		return protocol + "/" + filepath.Join(t.TempDir(), "z.sock")
 	}
-	l, err := ListenLink(t.Context(), map[bool]string{true: "udp", false: "tcp"}[protocol == "udp"]+"/127.0.0.1:0", LinkConfig{})
+	l, err := ListenLink(t.Context(), map[bool]string{true: "udp", false: "tcp"}[protocol == "udp" || protocol == "quic"]+"/127.0.0.1:0", LinkConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,13 +125,14 @@ func TestInteropLinks(t *testing.T) {
 		{"tcp", "tcp", TLSFiles{}, TLSFiles{}, allSizes},
 		{"tls", "tls", ours, theirs, allSizes},
 		{"mtls", "tls", ours.with(mutual), theirs.with(mutual), allSizes},
+		{"quic", "quic", ours, theirs, allSizes},
 		{"ws", "ws", TLSFiles{}, TLSFiles{}, allSizes},
 		{"udp", "udp", TLSFiles{}, TLSFiles{}, smallSizes},
 		{"unixsock-stream", "unixsock-stream", TLSFiles{}, TLSFiles{}, allSizes},
 	} {
 		config := Config{Link: linkConfig(t, tt.ours)}
 		settings := native.Settings{}
-		if tt.protocol == "tls" {
+		if tt.ours != (TLSFiles{}) {
 			settings = tlsSettings(tt.theirs)
 		}
 		check := func(t *testing.T, p Peer) {

@@ -132,10 +132,10 @@ func (t *Transport) endLocked(err error) {
 	if t.err == nil {
 		t.err = err
 		t.killer = time.AfterFunc(goodbyeTime, func() { _ = t.link.Close() })
-		close(t.done)
 		if t.onEnd != nil {
 			t.onEnd()
 		}
+		close(t.done)
 	}
 }
 
