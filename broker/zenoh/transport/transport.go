@@ -160,6 +160,7 @@ func (t *Transport) write() {
 				t.end(linkError{err})
 			}
 			t.written(list[:n], from)
+			clear(list[:n]) // an idle transport gives its memory back
 			silent.Reset(pause)
 		case last:
 			t.end(ErrClosed)
