@@ -72,7 +72,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.BatchSize = orDefault(c.BatchSize, wire.MaxBatchSize)
 	c.MaxMessageSize = orDefault(c.MaxMessageSize, 1<<30)
 	c.QueueSize = orDefault(c.QueueSize, 16)
-	c.OpenTimeout = orDefault(c.OpenTimeout, 10*time.Second)
+	c.OpenTimeout = orDefault(c.OpenTimeout, defaultOpenTimeout)
 	c.DropAfter = orDefault(c.DropAfter, time.Millisecond)
 	c.BlockTimeout = orDefault(c.BlockTimeout, 5*time.Second)
 	switch {
@@ -83,6 +83,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	return c, nil
 }
+
+// defaultOpenTimeout is that of Config.OpenTimeout.
+const defaultOpenTimeout = 10 * time.Second
 
 // minBatch leaves room for a few bytes behind the headers of a fragment.
 const minBatch = 64

@@ -43,7 +43,8 @@ type Listener interface {
 	// Accept waits for the next link. What goes wrong with one link is its own error, later; an error of Accept is the end, and after Close it is
 	// net.ErrClosed.
 	Accept() (Link, error)
-	// Close ends listening, and Accept. Links that were accepted live on, but for udp and quic, whose links share the socket of the listener.
+	// Close ends listening, Accept, and links that nobody accepted. Those that were live on, and with them what they share with the listener, such
+	// as the socket of udp.
 	Close() error
 	// Endpoint gives the locator with the port that was chosen where 0 was asked for.
 	Endpoint() string

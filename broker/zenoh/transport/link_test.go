@@ -53,7 +53,11 @@ func listen(t testing.TB, endpoint string, c LinkConfig) Listener {
 // connect opens a transport between an endpoint, which may have a port of 0, and whoever dials it.
 func connect(t testing.TB, endpoint string, client, router Config) (c, r *Transport) {
 	t.Helper()
-	l := listen(t, endpoint, router.Link)
+	return connectTo(t, listen(t, endpoint, router.Link), client, router)
+}
+
+func connectTo(t testing.TB, l Listener, client, router Config) (c, r *Transport) {
+	t.Helper()
 	router.WhatAmI = wire.Router
 	var errR error
 	var wg sync.WaitGroup
@@ -113,28 +117,42 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// A listener that is closed accepts no more, and its links live on.
 func TestListenerClosed(t *testing.T) {
-	for _, endpoint := range []string{"tcp/127.0.0.1:0", "ws/127.0.0.1:0", "unixsock-stream/" + filepath.Join(t.TempDir(), "z.sock"), "inproc/closed"} {
-		l := listen(t, endpoint, LinkConfig{})
-		link, err := DialLink(t.Context(), l.Endpoint(), LinkConfig{})
-		if err != nil {
-			t.Fatal(err)
+	config := Config{Link: linkConfig(t, newAuthority(t).files(t, "localhost", time.Hour))}
+	for _, protocol := range Protocols() {
+		endpoint := map[string]string{"unixsock-stream": "unixsock-stream/" + filepath.Join(t.TempDir(), "z.sock"), "inproc": "inproc/closed"}[protocol]
+		if endpoint == "" {
+			endpoint = protocol + "/127.0.0.1:0"
 		}
-		defer link.Close()
-		accepted, err := l.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer accepted.Close()
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-		if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
-			t.Errorf("%s: accept after close: %v", endpoint, err)
-		}
-		if _, err := DialLink(t.Context(), l.Endpoint(), LinkConfig{}); err == nil || !strings.Contains(err.Error(), l.Endpoint()) {
-			t.Errorf("%s: dial after close: %v", endpoint, err)
-		}
+		t.Run(protocol, func(t *testing.T) {
+			l := listen(t, endpoint, config.Link)
+			ct, rt := connectTo(t, l, config, config)
+			c, r := serve(t, ct), serve(t, rt)
+			if err := l.Close(); err != nil {
+				t.Error(err)
+			}
+			if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+				t.Errorf("accept after close: %v", err)
+			}
+			for _, way := range [][2]*end{{c, r}, {r, c}} {
+				if err := way[0].Send(t.Context(), put("x"), reliably); err != nil {
+					t.Fatal(err)
+				}
+				way[1].next(t)
+			}
+			short := config
+			short.OpenTimeout = 200 * time.Millisecond // for those that do not refuse
+			if _, err := Dial(t.Context(), l.Endpoint(), short); err == nil || !strings.Contains(err.Error(), strings.TrimPrefix(l.Endpoint(), protocol)) {
+				t.Errorf("dial after close: %v", err)
+			}
+			if err := r.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if err, ok := errors.AsType[*CloseError](c.wait(t)); !ok || err.Reason != wire.CloseGeneric {
+				t.Errorf("the other side got %v", c.Err())
+			}
+		})
 	}
 }
 

@@ -13,13 +13,19 @@ import (
 // patch is the level of fixes to the protocol that this side knows: 1 marks the first fragment of a message.
 const patch = 1
 
-// Dial opens a transport to an endpoint; see DialLink.
+// Dial opens a transport to an endpoint; see DialLink. Config.OpenTimeout is for all of it.
 func Dial(ctx context.Context, endpoint string, config Config) (*Transport, error) {
+	return dialThen(ctx, endpoint, config, Open)
+}
+
+func dialThen(ctx context.Context, endpoint string, config Config, open func(context.Context, Link, Config) (*Transport, error)) (*Transport, error) {
+	ctx, cancel := context.WithTimeout(ctx, orDefault(config.OpenTimeout, defaultOpenTimeout))
+	defer cancel()
 	link, err := DialLink(ctx, endpoint, config.Link)
 	if err != nil {
 		return nil, err
 	}
-	return Open(ctx, link, config)
+	return open(ctx, link, config)
 }
 
 // Open opens a transport on a link that this side dialled. The link is closed when that fails.
@@ -46,7 +52,7 @@ func establish(ctx context.Context, link Link, config Config, what string, run f
 	h := &handshake{ctx: ctx, link: link, config: config, qos: !config.NoQoS}
 	t, err := run(h)
 	if !stop() {
-		return nil, fmt.Errorf("%s: %w", what, closeAfter(link, context.Cause(ctx)))
+		return nil, fmt.Errorf("%s with %s: %w", what, link.Info().Remote, closeAfter(link, context.Cause(ctx)))
 	}
 	if err != nil {
 		if !h.closed { // the reason is a courtesy

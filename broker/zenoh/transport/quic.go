@@ -27,6 +27,7 @@ type quicConn struct {
 	*quic.Conn
 	stream atomic.Pointer[quic.Stream]
 	once   sync.Once
+	socket *shared // with other links; nil when dialled
 }
 
 func (c *quicConn) Read(b []byte) (int, error) {
@@ -62,6 +63,9 @@ func (c *quicConn) Close() error {
 			}
 		}
 		err = c.CloseWithError(0, "")
+		if c.socket != nil {
+			err = errors.Join(err, c.socket.release())
+		}
 	})
 	return err
 }
@@ -90,9 +94,7 @@ type quicLink struct {
 	conn *quicConn
 }
 
-func newQUICLink(conn *quic.Conn, stream *quic.Stream) *quicLink {
-	c := &quicConn{Conn: conn}
-	c.stream.Store(stream)
+func newQUICLink(c *quicConn) *quicLink {
 	return &quicLink{streamLink: newStreamLink(c, "quic"), conn: c}
 }
 
@@ -126,16 +128,18 @@ func dialQUIC(ctx context.Context, e Endpoint, c LinkConfig) (Link, error) {
 		_ = conn.CloseWithError(0, "") // the stream is what failed
 		return nil, certificateError(err)
 	}
-	return newQUICLink(conn, stream), nil
+	dialled := &quicConn{Conn: conn}
+	dialled.stream.Store(stream)
+	return newQUICLink(dialled), nil
 }
 
 // quicListener has one socket for all its links.
 type quicListener struct {
-	socket    net.PacketConn
-	transport *quic.Transport
-	listener  *quic.Listener
-	ctx       context.Context // until Close
-	cancel    context.CancelFunc
+	address  net.Addr
+	listener *quic.Listener
+	socket   shared
+	ctx      context.Context // until Close
+	cancel   context.CancelFunc
 }
 
 func listenQUIC(ctx context.Context, e Endpoint, c LinkConfig) (Listener, error) {
@@ -158,7 +162,8 @@ func listenQUIC(ctx context.Context, e Endpoint, c LinkConfig) (Listener, error)
 		_ = socket.Close() // it was good for nothing
 		return nil, err
 	}
-	l := &quicListener{socket: socket, transport: transport, listener: listener}
+	l := &quicListener{address: socket.LocalAddr(), listener: listener}
+	l.socket.end = func() error { return errors.Join(transport.Close(), socket.Close()) }
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	return l, nil
 }
@@ -174,19 +179,19 @@ func (l *quicListener) Accept() (Link, error) {
 	if err != nil {
 		return nil, fmt.Errorf("accept on %s: %w", l.Endpoint(), err)
 	}
-	return newQUICLink(conn, nil), nil
+	l.socket.hold()
+	return newQUICLink(&quicConn{Conn: conn, socket: &l.socket}), nil
 }
 
-func (l *quicListener) Endpoint() string { return "quic/" + l.socket.LocalAddr().String() }
+func (l *quicListener) Endpoint() string { return "quic/" + l.address.String() }
 
-// Close ends the links as well, which have no socket from then on.
+// Close ends connections that nobody accepted.
 func (l *quicListener) Close() error {
-	l.cancel()
-	err := l.transport.Close()
-	if closed := l.socket.Close(); closed != nil && !errors.Is(closed, net.ErrClosed) {
-		err = errors.Join(err, closed)
+	if l.ctx.Err() != nil {
+		return nil
 	}
-	if err != nil {
+	l.cancel()
+	if err := errors.Join(l.listener.Close(), l.socket.close()); err != nil {
 		return fmt.Errorf("close listener on %s: %w", l.Endpoint(), err)
 	}
 	return nil

@@ -46,11 +46,7 @@ func (s *Set) Len() int {
 
 // Dial is the function Dial for a node that has other transports. It fails with ErrConnected if one of them is to the same node.
 func (s *Set) Dial(ctx context.Context, endpoint string, config Config) (*Transport, error) {
-	link, err := DialLink(ctx, endpoint, config.Link)
-	if err != nil {
-		return nil, err
-	}
-	return s.Open(ctx, link, config)
+	return dialThen(ctx, endpoint, config, s.Open)
 }
 
 // Open is the function Open for a node that has other transports; see Dial.

@@ -90,14 +90,16 @@ func (l *udpLink) Close() error {
 // udpListener has one socket for all its links, and hands datagrams to them by where they come from.
 type udpListener struct {
 	conn   *net.UDPConn
+	socket shared
 	limit  int // of links that are not open
 	fresh  chan *udpPeer
 	reader sync.WaitGroup
-	closed chan struct{}
+	closed chan struct{} // no new links
 
 	mu    sync.Mutex
 	peers map[netip.AddrPort]*udpPeer
 	half  int // those that are not open
+	over  bool
 }
 
 func listenUDP(ctx context.Context, e Endpoint, c LinkConfig) (Listener, error) {
@@ -111,6 +113,11 @@ func listenUDP(ctx context.Context, e Endpoint, c LinkConfig) (Listener, error) 
 	}
 	limit := orDefault(c.HalfOpen, defaultHalfOpen)
 	l := &udpListener{conn: conn.(*net.UDPConn), limit: limit, fresh: make(chan *udpPeer, limit), closed: make(chan struct{}), peers: map[netip.AddrPort]*udpPeer{}}
+	l.socket.end = func() error {
+		err := l.conn.Close()
+		l.reader.Wait()
+		return err
+	}
 	enlarge(l.conn)
 	l.reader.Go(l.read)
 	return l, nil
@@ -120,18 +127,27 @@ func (l *udpListener) Endpoint() string { return "udp/" + l.conn.LocalAddr().Str
 
 func (l *udpListener) Accept() (Link, error) {
 	select {
+	case <-l.closed:
 	case p := <-l.fresh:
 		return p, nil
-	case <-l.closed:
-		return nil, fmt.Errorf("accept on %s: %w", l.Endpoint(), net.ErrClosed)
 	}
+	return nil, fmt.Errorf("accept on %s: %w", l.Endpoint(), net.ErrClosed)
 }
 
-// Close ends the links as well, which have no socket from then on.
+// Close ends links that nobody accepted.
 func (l *udpListener) Close() error {
-	err := l.conn.Close()
-	l.reader.Wait()
-	if err != nil && !errors.Is(err, net.ErrClosed) {
+	l.mu.Lock()
+	over := l.over
+	l.over = true
+	l.mu.Unlock()
+	if over {
+		return nil
+	}
+	close(l.closed)
+	for len(l.fresh) > 0 {
+		_ = (<-l.fresh).Close() // the socket is still there
+	}
+	if err := l.socket.close(); err != nil {
 		return fmt.Errorf("close listener on %s: %w", l.Endpoint(), err)
 	}
 	return nil
@@ -139,17 +155,11 @@ func (l *udpListener) Close() error {
 
 // read hands datagrams on until the socket is closed.
 func (l *udpListener) read() {
-	defer close(l.closed)
 	b := make([]byte, 1<<16)
 	for {
 		n, from, err := l.conn.ReadFromUDPAddrPort(b)
 		switch {
 		case errors.Is(err, net.ErrClosed):
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			for _, p := range l.peers {
-				p.inbox.close()
-			}
 			return
 		case err != nil || n == 0: // what the system says of a datagram that was sent to nobody is no error of the others
 			continue
@@ -165,7 +175,7 @@ func (l *udpListener) peerAt(from netip.AddrPort, b []byte) *udpPeer {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	p := l.peers[from]
-	if p != nil || b[0]&0x3f != idInitSyn || l.half >= l.limit {
+	if p != nil || b[0]&0x3f != idInitSyn || l.half >= l.limit || l.over {
 		return p
 	}
 	info := LinkInfo{Protocol: "udp", Local: l.Endpoint(), Remote: "udp/" + from.String(), MTU: udpMTU}
@@ -177,6 +187,7 @@ func (l *udpListener) peerAt(from netip.AddrPort, b []byte) *udpPeer {
 	}
 	l.peers[from] = p
 	l.half++
+	l.socket.hold()
 	return p
 }
 
@@ -228,13 +239,25 @@ func (p *udpPeer) WriteBatch(b []byte) error {
 
 func (p *udpPeer) Close() error {
 	p.inbox.close()
-	p.listener.mu.Lock()
-	defer p.listener.mu.Unlock()
-	if p.listener.peers[p.to] == p {
-		delete(p.listener.peers, p.to)
-		if p.depth == udpHalf {
-			p.listener.half--
-		}
+	if !p.listener.forget(p) {
+		return nil
+	}
+	if err := p.listener.socket.release(); err != nil {
+		return fmt.Errorf("close link: %w", err)
 	}
 	return nil
+}
+
+// forget tells whether the peer was known until now.
+func (l *udpListener) forget(p *udpPeer) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.peers[p.to] != p {
+		return false
+	}
+	delete(l.peers, p.to)
+	if p.depth == udpHalf {
+		l.half--
+	}
+	return true
 }

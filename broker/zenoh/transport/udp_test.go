@@ -3,8 +3,6 @@ package transport
 import (
 	"context"
 	"errors"
-	"io"
-	"net"
 	"os"
 	"strings"
 	"testing"
@@ -29,19 +27,22 @@ func TestUDPHalfOpen(t *testing.T) {
 		}
 		return link
 	}
+	accept := func() Link {
+		link, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { link.Close() })
+		return link
+	}
 	dial(0x25, 1)
 	dial(0x41, 9)
-	a, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := accept()
 	dial(0x01, 9)
-	if _, err := l.Accept(); err != nil {
-		t.Fatal(err)
-	}
+	accept()
 	dial(0x01, 9)
 	deadline := time.Now().Add(50 * time.Millisecond)
-	n := 0
+	n, err := 0, error(nil)
 	for ; err == nil; n++ {
 		_, err = a.ReadBatch(deadline)
 	}
@@ -57,42 +58,7 @@ func TestUDPHalfOpen(t *testing.T) {
 		t.Error(err)
 	}
 	dial(0x01, 9) // there is room again
-	if _, err := l.Accept(); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func TestUDPListenerEndsItsLinks(t *testing.T) {
-	l := listen(t, "udp/127.0.0.1:0", LinkConfig{})
-	errs := make(chan error, 1)
-	go func() {
-		link, err := l.Accept()
-		if err != nil {
-			errs <- err
-			return
-		}
-		tr, err := Accept(context.Background(), link, Config{WhatAmI: wire.Router})
-		if err != nil {
-			errs <- err
-			return
-		}
-		_ = l.Close()
-		errs <- tr.Serve(context.Background(), func(wire.Network) error { return nil })
-	}()
-	c, err := Dial(t.Context(), l.Endpoint(), Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := c.limit; got != udpMTU {
-		t.Errorf("batches of %d", got)
-	}
-	serve(t, c)
-	if err := <-errs; !errors.Is(err, io.EOF) {
-		t.Errorf("got %v", err)
-	}
-	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("accept: %v", err)
-	}
+	accept()
 }
 
 // Many peers share the socket of a listener, and each gets its own.
