@@ -1,4 +1,4 @@
-// Package transport carries network messages of Zenoh between two nodes over one link: it opens the transport from either side, packs
+// Package transport carries network messages of Zenoh between two nodes over one link: it makes links of every protocol (see DialLink), opens the transport from either side, packs
 // messages into batches, cuts large ones into fragments, numbers what it sends and checks the numbers of what it gets, keeps the link alive
 // and notices when the other side is gone.
 //

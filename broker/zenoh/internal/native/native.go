@@ -5,6 +5,7 @@ package native
 
 import (
 	"bufio"
+	"cmp"
 	_ "embed" // for the script
 	"encoding/json"
 	"fmt"
@@ -55,13 +56,22 @@ func Need(t testing.TB) {
 	}
 }
 
+func python() string { return cmp.Or(os.Getenv("OAAS_INTEROP_PYTHON"), "python3") }
+
+// usable tells whether that Python has the package, so that no test waits for a process that cannot start.
+var usable = sync.OnceValue(func() error {
+	if out, err := exec.Command(python(), "-c", "import zenoh").CombinedOutput(); err != nil {
+		return fmt.Errorf("%s without the package eclipse-zenoh, see OAAS_INTEROP_PYTHON: %w: %s", python(), err, out)
+	}
+	return nil
+})
+
 // Start starts a process that ends with the test. Multicast is off, unless settings say otherwise.
 func Start(t testing.TB, settings ...Settings) *Session {
 	t.Helper()
 	Need(t)
-	python := os.Getenv("OAAS_INTEROP_PYTHON")
-	if python == "" {
-		python = "python3"
+	if err := usable(); err != nil {
+		t.Fatal(err)
 	}
 	all := Settings{"scouting/multicast/enabled": false, "listen/endpoints": []string{}, "connect/timeout_ms": 3000}
 	for _, s := range settings {
@@ -71,7 +81,7 @@ func Start(t testing.TB, settings ...Settings) *Session {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), python, "-c", script, string(text))
+	cmd := exec.CommandContext(t.Context(), python(), "-c", script, string(text))
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -90,6 +100,7 @@ func Start(t testing.TB, settings ...Settings) *Session {
 		for lines := bufio.NewScanner(out); lines.Scan(); {
 			s.out <- lines.Text()
 		}
+		close(s.out)
 	})
 	t.Cleanup(func() {
 		_ = in.Close() // which ends it
@@ -119,7 +130,10 @@ func (s *Session) Expect(t testing.TB, want string) {
 func (s *Session) Next(t testing.TB) string {
 	t.Helper()
 	select {
-	case got := <-s.out:
+	case got, running := <-s.out:
+		if !running {
+			t.Fatal("python has ended")
+		}
 		return got
 	case <-time.After(20 * time.Second):
 		t.Fatal("python says nothing")
