@@ -1,11 +1,11 @@
-// Package transport carries network messages of Zenoh between two nodes over one link: it makes links of every protocol (see DialLink), opens the transport from either side, packs
-// messages into batches, cuts large ones into fragments, numbers what it sends and checks the numbers of what it gets, keeps the link alive
-// and notices when the other side is gone.
+// Package transport carries network messages of Zenoh between two nodes. It makes links of every protocol (DialLink, ListenLink), opens a
+// transport over one from either side (Dial, Accept; Set for nodes that do both), packs messages into batches, cuts large ones into fragments,
+// numbers what it sends and checks the numbers of what it gets, keeps the link alive and notices when the other side is gone.
 //
 // Guarantees: messages of one priority and reliability arrive in the order of Send, or not at all; a message handed to Serve's handler is
 // whole. A peer can make a transport hold at most Config.MaxMessageSize bytes of unfinished messages, and its own queue is bounded by
 // Config.QueueSize batches a priority. A transport ends once, with an error that says why, and tells the other side the reason where that can
-// be known. Nothing runs in the background but Serve.
+// be known. Nothing runs in the background but Serve, and what listeners of ws, udp and quic need until they and their links are closed.
 package transport
 
 import (
