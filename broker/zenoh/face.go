@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"sync"
 
+	"github.com/hpcclab/oaas-go/broker/zenoh/scouting"
 	"github.com/hpcclab/oaas-go/broker/zenoh/transport"
 	"github.com/hpcclab/oaas-go/broker/zenoh/wire"
 )
@@ -21,7 +22,8 @@ type face struct {
 	asks  bool
 	ready chan struct{} // closed when the other side was told what there is
 
-	introduces []*namedKey // with numbers that the other side is being told
+	introduces []*namedKey         // with numbers that the other side is being told
+	neighbour  *scouting.Neighbour // among peers, nil if they do not gossip
 
 	// order is held while declarations are sent, so that none overtakes those that a new face is told first. It is taken before Session.mu.
 	order sync.Mutex
@@ -146,7 +148,7 @@ func (f *face) handle(m wire.Network) error {
 	case *wire.Interest:
 		f.interest(m)
 	case *wire.OAM:
-		f.oam(m)
+		return f.gossip(m)
 	}
 	return nil
 }

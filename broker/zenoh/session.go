@@ -42,6 +42,8 @@ type Session struct {
 	alive       map[KeyExpr]int // tokens of this session and of others, as far as it knows
 	listeners   map[*TransportEventsListener]struct{}
 	listening   []string // locators
+
+	peers peers
 }
 
 // Open opens a session. A client is connected when Open returns; a peer listens, and goes on connecting in the background. Errors of
@@ -76,12 +78,14 @@ func (s *Session) Close(ctx context.Context) error {
 		faces := *s.faces.Load()
 		signal(&s.changed)
 		s.mu.Unlock()
+		s.peers.stop()
 		s.queries.end(nil, ErrSessionClosed)
 		var closing sync.WaitGroup
 		for _, f := range faces {
 			closing.Go(func() { _ = f.t.Close(ctx) }) // it may have ended before
 		}
 		closing.Wait()
+		s.peers.close()
 		s.cancel(ErrSessionClosed)
 		s.closeSinks()
 	})
