@@ -40,9 +40,11 @@ type face struct {
 
 	// Those below belong to the goroutine that reads.
 	routes  map[string]*delivery
+	last    lastDelivery
 	version uint64 // of the session, for routes
 	buffer  []byte
 	memory  slab
+	sample  Sample // that is being handed to subscribers
 
 	later sync.Once
 	queue *mailbox[wire.Network] // what the reader could not send at once
@@ -195,6 +197,7 @@ func (f *face) declare(m *wire.Declare) error {
 		defer f.s.mu.Unlock()
 		f.theirsBytes -= len(f.theirs[uint16(m.ID)])
 		delete(f.theirs, uint16(m.ID))
+		f.last = lastDelivery{}
 	case wire.DeclareSubscriber, wire.DeclareQueryable:
 		if key := f.key(&m.Key); !key.IsZero() {
 			return f.add(m.Kind, &remote{m.ID, key, m.Queryable})
@@ -224,6 +227,7 @@ func (f *face) nameKey(id uint16, text string) error {
 		return fmt.Errorf("%w: key expressions of %d bytes", ErrTooMany, f.theirsBytes)
 	}
 	f.theirs[id] = text
+	f.last = lastDelivery{}
 	return nil
 }
 

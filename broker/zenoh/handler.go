@@ -27,6 +27,7 @@ type sink[T any] interface {
 type sinkOptions[T any] struct {
 	weigh   func(*T) int    // bytes that a value holds; nil is none
 	discard func(*T)        // for a value that was queued and will not be handed out; may be nil
+	memory  *sync.Pool      // shared by mailboxes of this kind; may be nil
 	workers int             // goroutines that call a closure; 0 is 1
 	spill   context.Context // not nil: a channel that is full must not make the session wait; what is too much is kept until this ends
 }

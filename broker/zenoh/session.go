@@ -29,6 +29,7 @@ type Session struct {
 	lostAt  time.Time               // since when a client is not connected; for the goroutine that connects it
 	missed  atomic.Uint64           // publications for which there was no connection
 	queries queries
+	memory  sync.Pool // of the queues of subscribers
 
 	mu          sync.RWMutex
 	closed      bool
