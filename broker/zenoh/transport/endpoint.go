@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
+	"net/netip"
 	"slices"
 	"strings"
 )
@@ -87,4 +89,37 @@ func (e Endpoint) onlyConfig(known ...string) error {
 		}
 	}
 	return nil
+}
+
+// Locators gives where others can reach an endpoint that this node listens on: for an address that means all of this machine, those of its
+// interfaces, loopback last. Links within the process have none.
+func Locators(endpoint string) ([]string, error) {
+	e, err := ParseEndpoint(endpoint)
+	if err != nil || e.Protocol == "inproc" {
+		return nil, err
+	}
+	host, port, err := net.SplitHostPort(e.Address)
+	ip, errIP := netip.ParseAddr(host)
+	if err != nil || errIP != nil && host != "" || ip.IsValid() && !ip.IsUnspecified() {
+		return []string{e.Locator()}, nil
+	}
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, fmt.Errorf("addresses of this machine: %w", err)
+	}
+	var list, loopback []string
+	for _, addr := range addrs {
+		p, err := netip.ParsePrefix(addr.String())
+		local := p.Addr().Unmap()
+		if err != nil || local.IsLinkLocalUnicast() || local.Is6() && ip.Is4() { // [::] means both
+			continue
+		}
+		e.Address = net.JoinHostPort(local.String(), port)
+		if local.IsLoopback() {
+			loopback = append(loopback, e.Locator())
+			continue
+		}
+		list = append(list, e.Locator())
+	}
+	return append(list, loopback...), nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -169,5 +170,22 @@ func TestUnixSocketLeftBehind(t *testing.T) {
 	listen(t, "unixsock-stream/"+path, LinkConfig{})
 	if _, err := ListenLink(t.Context(), "unixsock-stream/"+path, LinkConfig{}); !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestLocators(t *testing.T) {
+	for endpoint, want := range map[string]string{
+		"tcp/10.0.0.1:7447#bind=x": "tcp/10.0.0.1:7447", "tcp/host:1?rel=1": "tcp/host:1?rel=1", "unixsock-stream//a/b": "unixsock-stream//a/b", "inproc/a": "",
+	} {
+		got, err := Locators(endpoint)
+		if err != nil || strings.Join(got, " ") != want {
+			t.Errorf("%s: got %v, %v", endpoint, got, err)
+		}
+	}
+	for _, endpoint := range []string{"tcp/[::]:7447", "tcp/0.0.0.0:7447", "tcp/:7447"} {
+		got, err := Locators(endpoint)
+		if err != nil || !slices.Contains(got, "tcp/127.0.0.1:7447") || slices.Contains(got, endpoint) {
+			t.Errorf("%s: got %v, %v", endpoint, got, err)
+		}
 	}
 }
