@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -91,9 +92,7 @@ func (s *Session) leave(f *face, err error) {
 	f.tokens = nil
 	closed := s.closed
 	s.mu.Unlock()
-	if f.queue != nil {
-		f.queue.close(true)
-	}
+	f.queue.close(true)
 	if f.neighbour != nil {
 		f.neighbour.Leave()
 	}
@@ -105,7 +104,11 @@ func (s *Session) leave(f *face, err error) {
 	}
 	e := f.event(SampleKindDelete)
 	e.Err, e.FailedGets = err, failed
-	f.log.Warn("connection lost", "error", err, "failed_gets", failed)
+	level := slog.LevelWarn
+	if s.config.Mode == Peer {
+		level = slog.LevelInfo // peers come and go
+	}
+	f.log.Log(s.ctx, level, "connection lost", "error", err, "failed_gets", failed)
 	s.raise(e)
 }
 
@@ -165,7 +168,7 @@ func (s *Session) dialAnyRouter(ctx context.Context) (*transport.Transport, erro
 	looking, cancel := context.WithTimeout(ctx, s.config.Scouting.Timeout)
 	defer cancel()
 	failed := fmt.Errorf("%w: no router answers to multicast", ErrNotConnected)
-	for found, err := range scouting.Scout(looking, s.scouts(), Router) {
+	for found, err := range scouting.Scout(looking, s.config.scouts(), Router) {
 		if err != nil {
 			return nil, err
 		}
@@ -176,12 +179,6 @@ func (s *Session) dialAnyRouter(ctx context.Context) (*transport.Transport, erro
 		failed = errors.Join(failed, err)
 	}
 	return nil, failed
-}
-
-// scouts gives the configuration for asking the multicast group.
-func (s *Session) scouts() scouting.Config {
-	m := s.config.Scouting.Multicast
-	return scouting.Config{Group: m.Address, Interfaces: m.Interfaces, TTL: m.TTL, ZID: s.config.ZID}
 }
 
 // dialNode opens a transport to a node at the first of its locators where it is.

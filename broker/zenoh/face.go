@@ -67,13 +67,17 @@ const (
 
 func newFace(s *Session, t *transport.Transport) *face {
 	peer := t.Peer()
-	return &face{
+	f := &face{
 		s: s, t: t, peer: peer, asks: s.config.Mode != Peer || peer.WhatAmI != Peer,
 		ready: make(chan struct{}),
 		log:   s.log.With("peer", peer.ZID.String(), "link", peer.Remote),
 		told:  make(map[KeyExpr]uint16), tokens: make(map[uint32]KeyExpr), theirs: make(map[uint16]string),
 		finals: make(map[uint32]struct{}), routes: make(map[string]*delivery),
 	}
+	f.queue = newMailbox(func(m wire.Network) {
+		_ = t.Send(s.ctx, m, transport.Delivery{QoS: wire.QoSRequest}) // fails if there is nobody any more
+	}, s.config.Handlers, sinkOptions[wire.Network]{})
+	return f
 }
 
 // serve runs the face until its connection ends, and tells why. The session knows it meanwhile.
@@ -125,12 +129,7 @@ func (f *face) answer(m wire.Network, qos wire.QoS) {
 	if err := f.t.Send(f.s.ctx, m, transport.Delivery{QoS: qos, NoWait: true}); !errors.Is(err, ErrCongested) {
 		return // sent, or there is nobody any more
 	}
-	f.later.Do(func() {
-		f.queue = newMailbox(func(m wire.Network) {
-			_ = f.t.Send(f.s.ctx, m, transport.Delivery{QoS: wire.QoSRequest}) // fails if there is nobody any more
-		}, f.s.config.Handlers, sinkOptions[wire.Network]{})
-		f.s.work.Go(func() { f.queue.work(false) })
-	})
+	f.later.Do(func() { f.s.work.Go(func() { f.queue.work(false) }) })
 	f.queue.push(&m)
 }
 

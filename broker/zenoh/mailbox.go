@@ -49,16 +49,30 @@ func (m *mailbox[T]) push(v *T) bool {
 		m.lost++
 		return false
 	}
+	m.append(v, n)
+	return true
+}
+
+// append is called with the lock held, as are those below.
+func (m *mailbox[T]) append(v *T, n int) {
 	if m.queue == nil {
 		m.queue = m.fresh()
 	}
 	m.queue = append(m.queue, *v)
 	m.bytes += n
 	m.wake.Signal()
-	return true
 }
 
-// hasRoom tells whether n more bytes fit. Something always fits into an empty queue. It and those below are called with the lock held.
+func (m *mailbox[T]) end(last *T) {
+	m.mu.Lock()
+	if !m.closed {
+		m.append(last, 0)
+	}
+	m.mu.Unlock()
+	m.close(false)
+}
+
+// hasRoom tells whether n more bytes fit. Something always fits into an empty queue.
 func (m *mailbox[T]) hasRoom(n int) bool {
 	if m.lagging && (len(m.queue) > m.limits.Queue/2 || m.bytes > m.limits.Bytes/2) {
 		return false

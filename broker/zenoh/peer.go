@@ -219,7 +219,7 @@ func (s *Session) servePeer(t *transport.Transport, found wire.Hello, ready func
 
 // scout looks for others and lets itself be found.
 func (s *Session) scout(ctx context.Context) error {
-	config := s.scouts()
+	config := s.config.scouts()
 	if !s.config.Scouting.Multicast.Mute && len(s.listening) > 0 {
 		responder, err := scouting.Listen(ctx, config)
 		if err != nil {

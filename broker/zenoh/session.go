@@ -139,22 +139,6 @@ func (s *Session) closeSinks() {
 // ZID gives the id of the session.
 func (s *Session) ZID() ZID { return s.config.ZID }
 
-// PeersZID gives the ids of the peers that the session is connected to.
-func (s *Session) PeersZID() []ZID { return s.connectedTo(Peer) }
-
-// RoutersZID gives the ids of the routers that the session is connected to.
-func (s *Session) RoutersZID() []ZID { return s.connectedTo(Router) }
-
-func (s *Session) connectedTo(role WhatAmI) []ZID {
-	var ids []ZID
-	for _, f := range *s.faces.Load() {
-		if f.peer.WhatAmI == role {
-			ids = append(ids, f.peer.ZID)
-		}
-	}
-	return ids
-}
-
 // Locators gives where a peer listens.
 func (s *Session) Locators() []string {
 	s.mu.RLock()
