@@ -114,7 +114,7 @@ func TestBadConfig(t *testing.T) {
 }
 
 func TestDialLink(t *testing.T) {
-	for _, endpoint := range []string{"", "tcp", "quic/localhost:1", "tcp/127.0.0.1:1", "unixsock-stream//nowhere"} {
+	for _, endpoint := range []string{"", "tcp", "quic_datagram/localhost:1", "tcp/127.0.0.1:1", "unixsock-stream//nowhere"} {
 		if _, err := Dial(t.Context(), endpoint, Config{}); err == nil {
 			t.Errorf("%q: got nil", endpoint)
 		}

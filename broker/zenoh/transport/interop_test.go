@@ -1,114 +1,32 @@
 package transport
 
 import (
-	"bufio"
+	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
-	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/hpcclab/oaas-go/broker/zenoh/internal/native"
 	"github.com/hpcclab/oaas-go/broker/zenoh/wire"
 )
 
-// native is a session of the native implementation, in a process of Python. The tests with it run when OAAS_INTEROP is 1; OAAS_INTEROP_PYTHON
-// names a Python that has the package eclipse-zenoh 1.10, or else python3 must.
-type native struct {
-	in  io.WriteCloser
-	out chan string
-}
-
-func needNative(t *testing.T) {
-	t.Helper()
-	if os.Getenv("OAAS_INTEROP") != "1" {
-		t.Skip("OAAS_INTEROP is not 1")
-	}
-}
-
-func startNative(t *testing.T, settings ...map[string]any) *native {
-	t.Helper()
-	needNative(t)
-	python := os.Getenv("OAAS_INTEROP_PYTHON")
-	if python == "" {
-		python = "python3"
-	}
-	all := map[string]any{"scouting/multicast/enabled": false, "listen/endpoints": []string{}, "connect/timeout_ms": 3000}
-	for _, s := range settings {
-		maps.Copy(all, s)
-	}
-	text, err := json.Marshal(all)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), python, "testdata/interop.py", string(text))
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	n := &native{in: in, out: make(chan string, 100)}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for lines := bufio.NewScanner(out); lines.Scan(); {
-			n.out <- lines.Text()
-		}
-	})
-	t.Cleanup(func() {
-		_ = in.Close()
-		wg.Wait()
-		_ = cmd.Wait()
-	})
-	return n
-}
-
-func (n *native) expect(t *testing.T, want string) {
-	t.Helper()
-	select {
-	case got := <-n.out:
-		if got != want {
-			t.Fatalf("python said %q, want %q", got, want)
-		}
-	case <-time.After(20 * time.Second):
-		t.Fatalf("python did not say %q", want)
-	}
-}
-
 // exchange sends a message each way, small and in fragments, after both know who wants what.
-func exchange(t *testing.T, e *end, python *native, sizes ...int) {
+func exchange(t *testing.T, e *end, python *native.Session, sizes ...int) {
 	t.Helper()
 	for _, size := range sizes {
-		if _, err := fmt.Fprintln(python.in, size); err != nil {
-			t.Fatal(err)
+		python.Put(t, "to/go/a", size)
+		if got := e.next(t); len(got) != size || !native.Payload([]byte(got)) {
+			t.Fatalf("got %d bytes, want %d, or other ones", len(got), size)
 		}
-		got := e.next(t)
-		if len(got) != size {
-			t.Fatalf("got %d bytes, want %d", len(got), size)
-		}
-		for i := range len(got) {
-			if int(got[i]) != i%251 {
-				t.Fatalf("byte %d of %d is %d", i, size, got[i])
-			}
-		}
-		m := &wire.Push{Key: wire.Key("to/python/b"), Data: wire.Data{Payload: []byte(strings.Repeat("\x01", size))}}
+		m := &wire.Push{Key: wire.Key("to/python/b"), Data: wire.Data{Payload: bytes.Repeat([]byte{1}, size)}}
 		if err := e.Send(t.Context(), m, Delivery{QoS: wire.QoSRequest}); err != nil {
 			t.Fatal(err)
 		}
-		python.expect(t, fmt.Sprintf("to/python/b %d %d", size, size))
+		python.Expect(t, native.Sum("to/python/b", m.Data.Payload))
 	}
 }
 
@@ -120,18 +38,9 @@ func subscribe(t *testing.T, e *end) {
 	}
 }
 
-// Settings of native sessions.
-func routerAt(endpoint string) map[string]any {
-	return map[string]any{"mode": "router", "listen/endpoints": []string{endpoint}}
-}
-
-func clientOf(endpoint string) map[string]any {
-	return map[string]any{"mode": "client", "connect/endpoints": []string{endpoint}}
-}
-
-func tlsSettings(f TLSFiles) map[string]any {
+func tlsSettings(f TLSFiles) native.Settings {
 	const under = "transport/link/tls/"
-	return map[string]any{
+	return native.Settings{
 		under + "root_ca_certificate": f.RootCACertificate, under + "listen_certificate": f.ListenCertificate, under + "listen_private_key": f.ListenPrivateKey,
 		under + "connect_certificate": f.ConnectCertificate, under + "connect_private_key": f.ConnectPrivateKey, under + "enable_mtls": f.EnableMTLS,
 	}
@@ -143,7 +52,7 @@ func freeEndpoint(t *testing.T, protocol string) string {
 	if protocol == "unixsock-stream" {
 		return protocol + "/" + filepath.Join(t.TempDir(), "z.sock")
 	}
-	l, err := ListenLink(t.Context(), map[bool]string{true: "udp", false: "tcp"}[protocol == "udp"]+"/127.0.0.1:0", LinkConfig{})
+	l, err := ListenLink(t.Context(), map[bool]string{true: "udp", false: "tcp"}[protocol == "udp" || protocol == "quic"]+"/127.0.0.1:0", LinkConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,9 +80,7 @@ var (
 
 func TestInteropNativeRouter(t *testing.T) {
 	endpoint := freeEndpoint(t, "tcp")
-	python := startNative(t, routerAt(endpoint))
-	python.expect(t, "open")
-	python.expect(t, "ready")
+	python := native.Start(t, native.Router(endpoint)).Open(t)
 	for _, config := range []Config{{}, {NoQoS: true}, {BatchSize: 2048}, {Resolution: 0x08}} {
 		tr, err := Dial(t.Context(), endpoint, config)
 		if err != nil {
@@ -218,13 +125,14 @@ func TestInteropLinks(t *testing.T) {
 		{"tcp", "tcp", TLSFiles{}, TLSFiles{}, allSizes},
 		{"tls", "tls", ours, theirs, allSizes},
 		{"mtls", "tls", ours.with(mutual), theirs.with(mutual), allSizes},
+		{"quic", "quic", ours, theirs, allSizes},
 		{"ws", "ws", TLSFiles{}, TLSFiles{}, allSizes},
 		{"udp", "udp", TLSFiles{}, TLSFiles{}, smallSizes},
 		{"unixsock-stream", "unixsock-stream", TLSFiles{}, TLSFiles{}, allSizes},
 	} {
 		config := Config{Link: linkConfig(t, tt.ours)}
-		settings := map[string]any{}
-		if tt.protocol == "tls" {
+		settings := native.Settings{}
+		if tt.ours != (TLSFiles{}) {
 			settings = tlsSettings(tt.theirs)
 		}
 		check := func(t *testing.T, p Peer) {
@@ -238,9 +146,7 @@ func TestInteropLinks(t *testing.T) {
 		}
 		t.Run(tt.name+" to the native router", func(t *testing.T) {
 			endpoint := freeEndpoint(t, tt.protocol)
-			python := startNative(t, routerAt(endpoint), settings)
-			python.expect(t, "open")
-			python.expect(t, "ready")
+			python := native.Start(t, native.Router(endpoint), settings).Open(t)
 			tr, err := Dial(t.Context(), endpoint, config)
 			if err != nil {
 				t.Fatal(err)
@@ -255,12 +161,12 @@ func TestInteropLinks(t *testing.T) {
 		})
 		t.Run(tt.name+" from the native client", func(t *testing.T) {
 			l := listen(t, zeroPort(freeEndpoint(t, tt.protocol)), config.Link)
-			python := startNative(t, clientOf(l.Endpoint()), settings)
+			python := native.Start(t, native.Client(l.Endpoint()), settings)
 			tr := acceptNative(t, l, config)
 			check(t, tr.Peer())
 			e := serve(t, tr)
-			python.expect(t, "open")
-			python.expect(t, "ready")
+			python.Expect(t, "open")
+			python.Expect(t, "ready")
 			subscribe(t, e)
 			exchange(t, e, python, tt.sizes...)
 		})
@@ -282,9 +188,7 @@ func TestInteropUserAndPassword(t *testing.T) {
 	}
 	const under = "transport/auth/usrpwd/"
 	endpoint := freeEndpoint(t, "tcp")
-	python := startNative(t, routerAt(endpoint), map[string]any{under + "dictionary_file": file, under + "user": "router", under + "password": "x"})
-	python.expect(t, "open")
-	python.expect(t, "ready")
+	python := native.Start(t, native.Router(endpoint), native.Settings{under + "dictionary_file": file, under + "user": "router", under + "password": "x"}).Open(t)
 	tr, err := Dial(t.Context(), endpoint, Config{User: "alice", Password: "secret"})
 	if err != nil {
 		t.Fatal(err)
@@ -300,15 +204,15 @@ func TestInteropUserAndPassword(t *testing.T) {
 
 	l := listen(t, "tcp/127.0.0.1:0", LinkConfig{})
 	users := Config{WhatAmI: wire.Router, PasswordOf: func(user string) (string, bool) { return "secret", user == "alice" }}
-	python = startNative(t, clientOf(l.Endpoint()), map[string]any{under + "user": "alice", under + "password": "secret"})
+	python = native.Start(t, native.Client(l.Endpoint()), native.Settings{under + "user": "alice", under + "password": "secret"})
 	if tr := acceptNative(t, l, users); tr.Peer().User != "alice" {
 		t.Errorf("got %+v", tr.Peer())
 	} else {
 		serve(t, tr)
 	}
-	python.expect(t, "open")
-	for _, settings := range []map[string]any{{}, {under + "user": "alice", under + "password": "wrong"}} {
-		python := startNative(t, clientOf(l.Endpoint()), settings)
+	python.Expect(t, "open")
+	for _, settings := range []native.Settings{{}, {under + "user": "alice", under + "password": "wrong"}} {
+		python := native.Start(t, native.Client(l.Endpoint()), settings)
 		link, err := l.Accept()
 		if err != nil {
 			t.Fatal(err)
@@ -325,7 +229,7 @@ func TestInteropUserAndPassword(t *testing.T) {
 				_, _ = Accept(context.Background(), link, users)
 			}
 		}()
-		python.expect(t, "failed")
+		python.Expect(t, "failed")
 		if err := l.Close(); err != nil {
 			t.Error(err)
 		}
@@ -335,20 +239,18 @@ func TestInteropUserAndPassword(t *testing.T) {
 
 // A native peer that dials us while we dial it has one transport with us, whichever it is.
 func TestInteropSimultaneousConnect(t *testing.T) {
-	needNative(t)
+	native.Need(t)
 	for round := range 4 {
 		self := newNode(t, "tcp/127.0.0.1:0", byte(round+1))
 		there := freeEndpoint(t, "tcp")
-		python := startNative(t, map[string]any{
-			"mode": "peer", "listen/endpoints": []string{there}, "connect/endpoints": []string{self.listener.Endpoint()},
-		})
+		python := native.Start(t, native.Peer(there, self.listener.Endpoint()))
 		self.wg.Go(func() { // as soon as it listens
 			for self.Len() == 0 && self.ctx.Err() == nil {
 				self.keep(self.Dial(self.ctx, there, self.config))
 			}
 		})
-		python.expect(t, "open")
-		python.expect(t, "ready")
+		python.Expect(t, "open")
+		python.Expect(t, "ready")
 		tr := <-self.transports
 		if self.Len() != 1 || tr.Err() != nil {
 			t.Errorf("%d transports, %v", self.Len(), tr.Err())
@@ -357,7 +259,7 @@ func TestInteropSimultaneousConnect(t *testing.T) {
 		if err := tr.Send(t.Context(), m, reliably); err != nil {
 			t.Fatal(err)
 		}
-		python.expect(t, "to/python/b 2 3")
+		python.Expect(t, "to/python/b 2 3")
 		self.stop(t)
 	}
 }

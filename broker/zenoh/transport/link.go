@@ -40,18 +40,19 @@ type LinkInfo struct {
 
 // Listener accepts links.
 type Listener interface {
-	// Accept waits for the next link. After Close it fails with net.ErrClosed; other errors are those of one link, or pass.
+	// Accept waits for the next link. What goes wrong with one link is its own error, later; an error of Accept is the end, and after Close it is
+	// net.ErrClosed.
 	Accept() (Link, error)
-	// Close ends listening, and Accept. Links that were accepted live on, but for udp, whose links share the socket of the listener.
+	// Close ends listening, and Accept. Links that were accepted live on, but for udp and quic, whose links share the socket of the listener.
 	Close() error
 	// Endpoint gives the locator with the port that was chosen where 0 was asked for.
 	Endpoint() string
 }
 
-// LinkConfig says how links are made. Its zero value is enough for all protocols but tls.
+// LinkConfig says how links are made. Its zero value is enough for all protocols but these.
 type LinkConfig struct {
-	DialTLS   *tls.Config // for tls, when dialling; nil trusts what the system trusts
-	ListenTLS *tls.Config // for tls, when listening, which needs a certificate
+	DialTLS   *tls.Config // for tls and quic, when dialling; nil trusts what the system trusts
+	ListenTLS *tls.Config // the same, when listening, which needs a certificate
 
 	CloseOnExpiration bool // end a transport when the certificate of its peer does
 	HalfOpen          int  // peers of a udp listener, and links of a ws listener that nobody accepted, above which there are no new ones; 100
@@ -65,6 +66,7 @@ type protocol struct {
 
 var protocols = map[string]protocol{
 	"inproc":          {dialInproc, listenInproc},
+	"quic":            {dialQUIC, listenQUIC},
 	"tcp":             {dialStream, listenStream},
 	"tls":             {dialTLS, listenTLS},
 	"udp":             {dialUDP, listenUDP},

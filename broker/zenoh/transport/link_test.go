@@ -80,6 +80,7 @@ func TestLinks(t *testing.T) {
 	for _, tt := range []struct{ protocol, endpoint string }{
 		{"tcp", "tcp/127.0.0.1:0"},
 		{"tls", "tls/127.0.0.1:0"},
+		{"quic", "quic/127.0.0.1:0"},
 		{"udp", "udp/127.0.0.1:0"},
 		{"ws", "ws/127.0.0.1:0"},
 		{"unixsock-stream", "unixsock-stream/" + filepath.Join(t.TempDir(), "z.sock")},
@@ -145,6 +146,7 @@ func TestBadEndpoints(t *testing.T) {
 		"tcp/127.0.0.1:0#x=1":  ErrEndpoint,
 		"inproc/other#x=1":     ErrEndpoint,
 		"tls/127.0.0.1:0":      ErrCertificate,
+		"quic/127.0.0.1:0":     ErrCertificate,
 		"127.0.0.1:7447":       ErrEndpoint,
 		"tcp/256.0.0.1:70000":  nil,
 		"unixsock-stream//a/b": syscall.ENOENT,

@@ -123,7 +123,8 @@ func newTLSLink(conn *tls.Conn) *tlsLink {
 	return &tlsLink{streamLink: newStreamLink(conn, "tls"), conn: conn}
 }
 
-func dialTLS(ctx context.Context, e Endpoint, c LinkConfig) (Link, error) {
+// dialTLSConfig gives the configuration for an endpoint, whose host is the name that the certificate must have.
+func dialTLSConfig(e Endpoint, c LinkConfig) (*tls.Config, error) {
 	config := &tls.Config{}
 	if c.DialTLS != nil {
 		config = c.DialTLS.Clone()
@@ -135,6 +136,23 @@ func dialTLS(ctx context.Context, e Endpoint, c LinkConfig) (Link, error) {
 			return nil, fmt.Errorf("%w: %w", ErrEndpoint, err)
 		}
 		config.ServerName = host
+	}
+	return config, nil
+}
+
+func listenTLSConfig(protocol string, c LinkConfig) (*tls.Config, error) {
+	if c.ListenTLS == nil {
+		return nil, fmt.Errorf("%w: %s needs a certificate to listen", ErrCertificate, protocol)
+	}
+	config := c.ListenTLS.Clone()
+	config.MinVersion = max(config.MinVersion, tls.VersionTLS13)
+	return config, nil
+}
+
+func dialTLS(ctx context.Context, e Endpoint, c LinkConfig) (Link, error) {
+	config, err := dialTLSConfig(e, c)
+	if err != nil {
+		return nil, err
 	}
 	plain, err := dialConn(ctx, e)
 	if err != nil {
@@ -155,15 +173,14 @@ type tlsListener struct {
 }
 
 func listenTLS(ctx context.Context, e Endpoint, c LinkConfig) (Listener, error) {
-	if c.ListenTLS == nil {
-		return nil, fmt.Errorf("%w: tls needs a certificate to listen", ErrCertificate)
+	config, err := listenTLSConfig("tls", c)
+	if err != nil {
+		return nil, err
 	}
 	l, err := listenConn(ctx, e)
 	if err != nil {
 		return nil, err
 	}
-	config := c.ListenTLS.Clone()
-	config.MinVersion = max(config.MinVersion, tls.VersionTLS13)
 	return &tlsListener{streamListener: &streamListener{Listener: l, protocol: "tls"}, config: config}, nil
 }
 
@@ -183,10 +200,14 @@ func (l *tlsLink) ReadBatch(deadline time.Time) ([]byte, error) {
 	return b, nil
 }
 
-// Info implements Link. All the certificates that the other side showed have to be good for as long as the link is.
+// Info implements Link.
 func (l *tlsLink) Info() LinkInfo {
-	info := l.info
-	for i, c := range l.conn.ConnectionState().PeerCertificates {
+	return withCertificates(l.info, l.conn.ConnectionState().PeerCertificates)
+}
+
+// withCertificates adds what the other side showed: all of it has to be good for as long as the link is.
+func withCertificates(info LinkInfo, chain []*x509.Certificate) LinkInfo {
+	for i, c := range chain {
 		if i == 0 {
 			info.CertName, info.CertEnd = c.Subject.CommonName, c.NotAfter
 		}
@@ -215,7 +236,8 @@ func certificateError(err error) error {
 			c.NotBefore.UTC().Format(time.RFC3339), c.NotAfter.UTC().Format(time.RFC3339), wrong.Err)
 	}
 	// The alerts of package tls have no type of their own to ask for.
-	if remote, ok := errors.AsType[*net.OpError](err); ok && remote.Op == "remote error" && strings.Contains(remote.Error(), "certificate") {
+	remote, ok := errors.AsType[*net.OpError](err)
+	if ok && remote.Op == "remote error" && strings.Contains(remote.Error(), "certificate") || quicCertificateError(err) {
 		return fmt.Errorf("%w of this side, as the other side says: %w", ErrCertificate, err)
 	}
 	return err

@@ -191,6 +191,34 @@ func canceled() context.Context {
 	return ctx
 }
 
+// Over QUIC a listener does not hear of those whose certificates are not good, nor they of it.
+func TestBadCertificatesOverQUIC(t *testing.T) {
+	a := newAuthority(t)
+	good := a.files(t, "router", time.Hour)
+	for _, tt := range []struct {
+		name           string
+		client, router TLSFiles
+		want           string
+	}{
+		{"expired router", good, a.files(t, "router", -time.Hour), `other side, "router" by "test authority".*expired`},
+		{"unknown router", newAuthority(t).files(t, "x", time.Hour), good, `other side, "router".*unknown authority`},
+		{"no certificate", good, good.with(mutual), "this side.*certificate required"},
+		{"expired client", a.files(t, "alice", -time.Minute).with(mutual), good.with(mutual), "this side.*expired"},
+	} {
+		l := listen(t, "quic/127.0.0.1:0", linkConfig(t, tt.router))
+		_, err := Dial(t.Context(), l.Endpoint(), Config{Link: linkConfig(t, tt.client)})
+		if !errors.Is(err, ErrCertificate) || !regexp.MustCompile(tt.want).MatchString(err.Error()) {
+			t.Errorf("%s: got %v, want %q", tt.name, err, tt.want)
+		}
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+		if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("accept after close: %v", err)
+		}
+	}
+}
+
 func TestCertificateEnds(t *testing.T) {
 	a := newAuthority(t)
 	router := a.files(t, "router", time.Hour).with(mutual)
