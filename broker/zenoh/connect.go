@@ -81,6 +81,7 @@ func (s *Session) leave(f *face, err error) {
 	}
 	s.faces.Store(&faces)
 	s.version.Add(1)
+	signal(&s.changed)
 	var news []notice
 	if f.asks {
 		s.doubt(f)

@@ -131,7 +131,9 @@ func (m *mailbox[T]) work(single bool) {
 			m.call(batch[i])
 		}
 		clear(batch)
-		m.memory.Put(&batch)
+		if !single { // then it is a part of what others work on
+			m.memory.Put(&batch)
+		}
 	}
 }
 

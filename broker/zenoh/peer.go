@@ -187,10 +187,25 @@ func (s *Session) keepDialled(ctx context.Context, endpoint string, ready func()
 			s.servePeer(t, wire.Hello{}, ready)
 		case errors.Is(err, transport.ErrConnected):
 			ready()
+			s.waitForChange(ctx)
 		default:
 			s.log.Debug("not connected", "error", err)
 		}
 		_ = retry.Wait(ctx) // looked at by the loop
+	}
+}
+
+// waitForChange waits until a connection is new or gone, at most for a minute.
+func (s *Session) waitForChange(ctx context.Context) {
+	s.mu.Lock()
+	changed := wait(&s.changed)
+	s.mu.Unlock()
+	timer := time.NewTimer(time.Minute)
+	defer timer.Stop()
+	select {
+	case <-changed:
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 
