@@ -23,6 +23,9 @@ func (s *Session) join(f *face) ([]wire.Network, error) {
 	s.faces.Store(new(append(slices.Clip(*s.faces.Load()), f)))
 	s.version.Add(1)
 	signal(&s.changed)
+	if f.guest != nil {
+		return nil, nil // it asks
+	}
 	list := f.introduction()
 	add := func(m wire.Network) {
 		if m != nil {

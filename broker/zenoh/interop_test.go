@@ -201,6 +201,10 @@ func TestInteropNativePeer(t *testing.T) {
 		s := openPeer(t)
 		withNativePeer(t, s, startNative(t, "peer", nil, s.Locators()))
 	})
+	t.Run("client dials", func(t *testing.T) {
+		s := openPeer(t)
+		withNativePeer(t, s, startNative(t, "client", nil, s.Locators()))
+	})
 	t.Run("dialled", func(t *testing.T) {
 		endpoint := freeEndpoint(t)
 		python := startNative(t, "peer", []string{endpoint}, nil)
@@ -220,7 +224,7 @@ func TestInteropNativePeer(t *testing.T) {
 func withNativePeer(t *testing.T, s *Session, python *native) {
 	t.Helper()
 	ctx := t.Context()
-	eventually(t, "they are connected", func() bool { return len(s.PeersZID()) == 1 })
+	eventually(t, "they are connected", func() bool { return len(s.Transports()) == 1 })
 	watch := must(s.Liveliness().DeclareSubscriber(ctx, MustKeyExpr("alive/*"), nil, nil))(t)
 	sub := must(s.DeclareSubscriber(ctx, MustKeyExpr("to/go/*"), nil, nil))(t)
 	must(s.DeclareQueryable(ctx, MustKeyExpr("ask/go"), Closure[*Query]{Call: func(q *Query) {

@@ -3,7 +3,6 @@ package zenoh
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"slices"
@@ -160,14 +159,7 @@ func (s *Session) accept(ctx context.Context, l transport.Listener) {
 
 // admit opens a transport that the other side began, and serves it.
 func (s *Session) admit(ctx context.Context, link transport.Link) {
-	config := s.config.Transport
-	config.Admit = func(p transport.Peer) error {
-		if p.WhatAmI == Client { // somebody would have to route for it
-			return fmt.Errorf("a client, which needs a router: %w", &transport.CloseError{Reason: wire.CloseUnsupported})
-		}
-		return nil
-	}
-	t, err := s.peers.set.Accept(ctx, link, config)
+	t, err := s.peers.set.Accept(ctx, link, s.config.Transport)
 	<-s.peers.opening
 	if err != nil {
 		s.log.Info("peer not accepted", "link", link.Info().Remote, "error", err)
@@ -195,12 +187,12 @@ func (s *Session) keepDialled(ctx context.Context, endpoint string, ready func()
 	}
 }
 
-// waitForChange waits until a connection is new or gone, at most for a minute.
+// waitForChange waits until a connection is new or gone, at most for ten seconds.
 func (s *Session) waitForChange(ctx context.Context) {
 	s.mu.Lock()
 	changed := wait(&s.changed)
 	s.mu.Unlock()
-	timer := time.NewTimer(time.Minute)
+	timer := time.NewTimer(10 * time.Second)
 	defer timer.Stop()
 	select {
 	case <-changed:
@@ -212,7 +204,7 @@ func (s *Session) waitForChange(ctx context.Context) {
 // servePeer serves a transport to a peer or router. One that was found is dialled again if the connection breaks.
 func (s *Session) servePeer(t *transport.Transport, found wire.Hello, ready func()) {
 	f := newFace(s, t)
-	if s.peers.gossip != nil {
+	if s.peers.gossip != nil && f.guest == nil {
 		f.neighbour = s.peers.gossip.Join(f.peer.ZID, f.peer.WhatAmI)
 	}
 	s.work.Go(func() {
@@ -342,39 +334,4 @@ func (f *face) gossip(m *wire.OAM) error {
 		}
 	}
 	return nil
-}
-
-// interest answers a peer that asks though it is told everything: what matches is sent again, under the numbers that it knows.
-func (f *face) interest(m *wire.Interest) {
-	if m.Mode == wire.InterestFuture || m.Mode == wire.InterestFinal {
-		return
-	}
-	if key := f.key(&m.Key); !m.Restricted || !key.IsZero() {
-		for _, d := range f.s.declared(m.Options, key) {
-			d.Answer, d.InterestID = true, m.ID
-			f.answer(d, wire.QoSDeclare)
-		}
-	}
-	f.answer(&wire.Declare{Kind: wire.DeclareFinal, Answer: true, InterestID: m.ID, QoS: wire.QoSDeclare}, wire.QoSDeclare)
-}
-
-// declared gives what this session declares of those kinds, under what intersects the key or with the zero key under any.
-func (s *Session) declared(kinds wire.InterestOptions, key KeyExpr) (list []*wire.Declare) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	add := func(kind wire.InterestOptions, k KeyExpr, m wire.Network) {
-		if d, ok := m.(*wire.Declare); ok && kinds&kind != 0 && (key.IsZero() || k.Intersects(key)) {
-			list = append(list, d)
-		}
-	}
-	for _, e := range s.subscribers.byID {
-		add(wire.InterestSubscribers, e.key, e.declaration())
-	}
-	for _, e := range s.queryables.byID {
-		add(wire.InterestQueryables, e.key, e.declaration())
-	}
-	for _, e := range s.tokens.byID {
-		add(wire.InterestTokens, e.key, e.declaration())
-	}
-	return list
 }

@@ -124,3 +124,52 @@ func TestPeerReconnects(t *testing.T) {
 	}
 	exchange(t, one, two)
 }
+
+// TestPeerWithClient has a client of a peer, which is told of what the peer declares and no more.
+func TestPeerWithClient(t *testing.T) {
+	peer := openPeer(t)
+	client := openClient(t, peer.Locators()[0])
+	exchange(t, peer, client)
+	exchange(t, client, peer)
+	other := openClient(t, peer.Locators()[0])
+	ctx := t.Context()
+	pub := must(client.DeclarePublisher(ctx, MustKeyExpr("x/a"), nil))(t)
+	listener := must(pub.DeclareMatchingListener(nil))(t)
+	must(other.DeclareSubscriber(ctx, MustKeyExpr("x/*"), nil, nil))(t)
+	settle(t, other)
+	settle(t, client)
+	if pub.MatchingStatus().Matching {
+		t.Error("the peer routes")
+	}
+	for range 2 {
+		one, two := must(peer.DeclareSubscriber(ctx, MustKeyExpr("x/*"), nil, nil))(t), must(peer.DeclareSubscriber(ctx, MustKeyExpr("x/**"), nil, nil))(t)
+		if !next(t, listener.Handler()).Matching {
+			t.Error("nobody is there")
+		}
+		if err := pub.Put(ctx, []byte("1"), nil); err != nil {
+			t.Fatal(err)
+		}
+		next(t, one.Handler())
+		next(t, two.Handler())
+		one.Drop()
+		settle(t, client)
+		if !pub.MatchingStatus().Matching {
+			t.Error("the second one is there")
+		}
+		two.Drop()
+		if next(t, listener.Handler()).Matching {
+			t.Error("somebody is there")
+		}
+	}
+	must(peer.Liveliness().DeclareToken(ctx, MustKeyExpr("t/a")))(t)
+	gone := must(peer.Liveliness().DeclareToken(ctx, MustKeyExpr("t/gone")))(t)
+	if got, err := textsOf(t, must(client.Liveliness().Get(ctx, MustKeyExpr("t/*"), nil, nil))(t)); len(got) != 2 || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+	watch := must(client.Liveliness().DeclareSubscriber(ctx, MustKeyExpr("t/*"), nil, nil))(t)
+	settle(t, client)
+	gone.Drop()
+	if s := next(t, watch.Handler()); s.Kind() != SampleKindDelete || s.KeyExpr() != gone.KeyExpr() {
+		t.Errorf("got %s %s", s.Kind(), s.KeyExpr())
+	}
+}
