@@ -3,7 +3,6 @@ package zenoh
 import (
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"time"
 
 	"github.com/hpcclab/oaas-go/broker/zenoh/transport"
@@ -32,7 +31,7 @@ type Config struct {
 	// with those above.
 	Transport transport.Config
 
-	Logger *slog.Logger // slog.Default
+	Logger *slog.Logger // nil discards
 }
 
 // ConnectConfig says whom a session dials.
@@ -62,11 +61,11 @@ type ScoutingConfig struct {
 
 // MulticastConfig is about asking a multicast group.
 type MulticastConfig struct {
-	Disabled  bool
-	Address   netip.AddrPort // 224.0.0.224:7446
-	Interface string         // one that the system chooses
-	TTL       int            // 1
-	Mute      bool           // do not answer others
+	Disabled   bool
+	Address    string   // 224.0.0.224:7446
+	Interfaces []string // names; empty is all
+	TTL        int      // 1
+	Mute       bool     // do not answer others
 }
 
 // GossipConfig is about what nodes that are connected tell of others.
@@ -91,8 +90,6 @@ func (c Config) withDefaults() Config {
 	orElse(&c.QueriesDefaultTimeout, 10*time.Second)
 	orElse(&c.Scouting.Timeout, 3*time.Second)
 	orElse(&c.Scouting.Delay, 500*time.Millisecond)
-	orElse(&c.Scouting.Multicast.Address, netip.MustParseAddrPort("224.0.0.224:7446"))
-	orElse(&c.Scouting.Multicast.TTL, 1)
 	orElse(&c.Handlers.Queue, 1024)
 	orElse(&c.Handlers.Bytes, 64<<20)
 	orElse(&c.Handlers.Patience, time.Second)
@@ -100,7 +97,7 @@ func (c Config) withDefaults() Config {
 		c.Listen.Endpoints = []string{"tcp/[::]:0"}
 	}
 	if c.Logger == nil {
-		c.Logger = slog.Default()
+		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	c.Transport.ZID, c.Transport.WhatAmI = c.ZID, c.Mode
 	c.Transport.User, c.Transport.Password, c.Transport.PasswordOf = c.User, c.Password, c.PasswordOf

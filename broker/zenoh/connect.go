@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
+	"github.com/hpcclab/oaas-go/broker/zenoh/scouting"
 	"github.com/hpcclab/oaas-go/broker/zenoh/transport"
 	"github.com/hpcclab/oaas-go/broker/zenoh/wire"
 )
@@ -21,7 +23,10 @@ func (s *Session) join(f *face) ([]wire.Network, error) {
 	s.faces.Store(new(append(slices.Clip(*s.faces.Load()), f)))
 	s.version.Add(1)
 	signal(&s.changed)
-	var list []wire.Network
+	if f.guest != nil {
+		return nil, nil // it asks
+	}
+	list := f.introduction()
 	add := func(m wire.Network) {
 		if m != nil {
 			list = append(list, m)
@@ -79,6 +84,7 @@ func (s *Session) leave(f *face, err error) {
 	}
 	s.faces.Store(&faces)
 	s.version.Add(1)
+	signal(&s.changed)
 	var news []notice
 	if f.asks {
 		s.doubt(f)
@@ -90,8 +96,9 @@ func (s *Session) leave(f *face, err error) {
 	f.tokens = nil
 	closed := s.closed
 	s.mu.Unlock()
-	if f.queue != nil {
-		f.queue.close(true)
+	f.queue.close(true)
+	if f.neighbour != nil {
+		f.neighbour.Leave()
 	}
 	s.tell(news)
 	failed := s.queries.end(f, fmt.Errorf("%w: %w", ErrSessionLost, err))
@@ -101,7 +108,11 @@ func (s *Session) leave(f *face, err error) {
 	}
 	e := f.event(SampleKindDelete)
 	e.Err, e.FailedGets = err, failed
-	f.log.Warn("connection lost", "error", err, "failed_gets", failed)
+	level := slog.LevelWarn
+	if s.config.Mode == Peer {
+		level = slog.LevelInfo // peers come and go
+	}
+	f.log.Log(s.ctx, level, "connection lost", "error", err, "failed_gets", failed)
 	s.raise(e)
 }
 
@@ -140,19 +151,56 @@ func (s *Session) dialPatiently(ctx context.Context) (*transport.Transport, erro
 	}
 }
 
-// dialRouter opens a transport to the first endpoint that takes it.
+// dialRouter opens a transport to the first endpoint that takes it, or without any to the first router that is found.
 func (s *Session) dialRouter(ctx context.Context) (*transport.Transport, error) {
-	endpoints := s.config.Connect.Endpoints
-	if len(endpoints) == 0 {
-		return nil, errors.New("no endpoint to connect to, and no router was found")
+	if len(s.config.Connect.Endpoints) == 0 {
+		return s.dialAnyRouter(ctx)
 	}
 	var failed error
-	for _, endpoint := range endpoints {
+	for _, endpoint := range s.config.Connect.Endpoints {
 		t, err := transport.Dial(ctx, endpoint, s.config.Transport)
 		if err == nil {
 			return t, nil
 		}
 		failed = errors.Join(failed, err)
+	}
+	return nil, failed
+}
+
+// dialAnyRouter asks the multicast group.
+func (s *Session) dialAnyRouter(ctx context.Context) (*transport.Transport, error) {
+	looking, cancel := context.WithTimeout(ctx, s.config.Scouting.Timeout)
+	defer cancel()
+	failed := fmt.Errorf("%w: no router answers to multicast", ErrNotConnected)
+	for found, err := range scouting.Scout(looking, s.config.scouts(), Router) {
+		if err != nil {
+			return nil, err
+		}
+		t, err := s.dialNode(ctx, found.Hello, transport.Dial)
+		if err == nil {
+			return t, nil
+		}
+		failed = errors.Join(failed, err)
+	}
+	return nil, failed
+}
+
+// dialNode opens a transport to a node at the first of its locators where it is.
+func (s *Session) dialNode(
+	ctx context.Context, node wire.Hello, dial func(context.Context, string, transport.Config) (*transport.Transport, error),
+) (*transport.Transport, error) {
+	failed := fmt.Errorf("%w: node %s", ErrNotConnected, node.ZID)
+	for _, locator := range node.Locators {
+		t, err := dial(ctx, locator, s.config.Transport)
+		switch {
+		case err != nil:
+			failed = errors.Join(failed, err)
+		case t.Peer().ZID != node.ZID:
+			t.Abort(wire.CloseInvalid)
+			failed = errors.Join(failed, fmt.Errorf("dial %s: node %s is not there, but %s", locator, node.ZID, t.Peer().ZID))
+		default:
+			return t, nil
+		}
 	}
 	return nil, failed
 }

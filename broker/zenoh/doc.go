@@ -11,6 +11,9 @@
 // connects again by itself and declares anew all that was declared; a listener for transport events learns of the gap, and liveliness
 // subscribers get what changed meanwhile.
 //
+// Declarations travel: what another session publishes or asks at the moment when this one declares a subscriber or queryable may not come yet. A
+// publisher whose matching status is true has somebody.
+//
 // # Handlers
 //
 // Closures run on goroutines of the session, one each, so they may block and may use the session: nothing else waits for them, until the queue

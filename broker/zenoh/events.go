@@ -38,16 +38,18 @@ type TransportEventsListenerOptions struct {
 func (s *Session) DeclareTransportEventsListener(
 	handler Handler[TransportEvent], o *TransportEventsListenerOptions,
 ) (*TransportEventsListener, error) {
+	l := &TransportEventsListener{s: s}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if err := s.usable(); err != nil {
+		s.mu.Unlock()
 		return nil, err
 	}
-	l := &TransportEventsListener{s: s}
 	l.sink, l.channel = open(s, handler, sinkOptions[TransportEvent]{})
 	s.listeners[l] = struct{}{}
+	faces := *s.faces.Load()
+	s.mu.Unlock()
 	if o != nil && o.History {
-		for _, f := range *s.faces.Load() {
+		for _, f := range faces {
 			l.sink.push(f.event(SampleKindPut))
 		}
 	}

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
+	"github.com/hpcclab/oaas-go/broker/zenoh/scouting"
 	"github.com/hpcclab/oaas-go/broker/zenoh/transport"
 	"github.com/hpcclab/oaas-go/broker/zenoh/wire"
 )
@@ -18,10 +20,13 @@ type face struct {
 	peer transport.Peer
 	log  *slog.Logger
 	// asks tells that the other side declares only what it is asked for, so what is not known may be there. Among peers each tells all.
-	asks  bool
+	asks bool
+	// guest is not nil for a client of this session, which is a peer.
+	guest *guest
 	ready chan struct{} // closed when the other side was told what there is
 
-	introduces []*namedKey // with numbers that the other side is being told
+	introduces []*namedKey         // with numbers that the other side is being told
+	neighbour  *scouting.Neighbour // among peers, nil if they do not gossip
 
 	// order is held while declarations are sent, so that none overtakes those that a new face is told first. It is taken before Session.mu.
 	order sync.Mutex
@@ -38,12 +43,21 @@ type face struct {
 
 	// Those below belong to the goroutine that reads.
 	routes  map[string]*delivery
+	last    lastDelivery
 	version uint64 // of the session, for routes
 	buffer  []byte
 	memory  slab
+	sample  Sample // that is being handed to subscribers
 
-	later sync.Once
-	queue *mailbox[wire.Network] // what the reader could not send at once
+	later   sync.Once
+	queue   *mailbox[queued] // what the reader could not send at once
+	waiting atomic.Int32     // messages of the queue that are not sent
+}
+
+// queued is a message that waits for room.
+type queued struct {
+	m   wire.Network
+	qos wire.QoS
 }
 
 // remote is what another node declared.
@@ -63,13 +77,21 @@ const (
 
 func newFace(s *Session, t *transport.Transport) *face {
 	peer := t.Peer()
-	return &face{
+	f := &face{
 		s: s, t: t, peer: peer, asks: s.config.Mode != Peer || peer.WhatAmI != Peer,
 		ready: make(chan struct{}),
 		log:   s.log.With("peer", peer.ZID.String(), "link", peer.Remote),
 		told:  make(map[KeyExpr]uint16), tokens: make(map[uint32]KeyExpr), theirs: make(map[uint16]string),
 		finals: make(map[uint32]struct{}), routes: make(map[string]*delivery),
 	}
+	if s.config.Mode == Peer && peer.WhatAmI == Client {
+		f.asks, f.initial, f.guest = false, true, &guest{f: f}
+	}
+	f.queue = newMailbox(func(q queued) {
+		_ = t.Send(s.ctx, q.m, transport.Delivery{QoS: q.qos}) // fails if there is nobody any more
+		f.waiting.Add(-1)
+	}, Handlers{Queue: maxQueued}, sinkOptions[queued]{})
+	return f
 }
 
 // serve runs the face until its connection ends, and tells why. The session knows it meanwhile.
@@ -102,6 +124,10 @@ func (f *face) announce(ctx context.Context, m wire.Network) error {
 }
 
 func (f *face) announceAs(ctx context.Context, m wire.Network, qos wire.QoS) error {
+	if f.guest != nil {
+		f.guest.tell()
+		return nil
+	}
 	f.order.Lock()
 	defer f.order.Unlock()
 	return f.send(ctx, m, qos)
@@ -115,19 +141,22 @@ func (f *face) send(ctx context.Context, m wire.Network, qos wire.QoS) error {
 	return err
 }
 
-// answer sends from the goroutine that reads, which must not wait: what finds no room is sent by another one.
+// maxQueued is how many messages of the reader may wait for the other side to take them.
+const maxQueued = 1 << 18
+
+// answer sends from the goroutine that reads, which must not wait: what finds no room is sent by another one, in order.
 func (f *face) answer(m wire.Network, qos wire.QoS) {
 	qos.Congestion = wire.Block
-	if err := f.t.Send(f.s.ctx, m, transport.Delivery{QoS: qos, NoWait: true}); !errors.Is(err, ErrCongested) {
-		return // sent, or there is nobody any more
+	if f.waiting.Load() == 0 {
+		if err := f.t.Send(f.s.ctx, m, transport.Delivery{QoS: qos, NoWait: true}); !errors.Is(err, ErrCongested) {
+			return // sent, or there is nobody any more
+		}
 	}
-	f.later.Do(func() {
-		f.queue = newMailbox(func(m wire.Network) {
-			_ = f.t.Send(f.s.ctx, m, transport.Delivery{QoS: wire.QoSRequest}) // fails if there is nobody any more
-		}, f.s.config.Handlers, sinkOptions[wire.Network]{})
-		f.s.work.Go(func() { f.queue.work(false) })
-	})
-	f.queue.push(&m)
+	f.later.Do(func() { f.s.work.Go(func() { f.queue.work(false) }) })
+	f.waiting.Add(1)
+	if !f.queue.push(&queued{m, qos}) {
+		f.waiting.Add(-1)
+	}
 }
 
 // handle is called for each message. Errors end the connection.
@@ -146,7 +175,7 @@ func (f *face) handle(m wire.Network) error {
 	case *wire.Interest:
 		f.interest(m)
 	case *wire.OAM:
-		f.oam(m)
+		return f.gossip(m)
 	}
 	return nil
 }
@@ -193,6 +222,7 @@ func (f *face) declare(m *wire.Declare) error {
 		defer f.s.mu.Unlock()
 		f.theirsBytes -= len(f.theirs[uint16(m.ID)])
 		delete(f.theirs, uint16(m.ID))
+		f.last = lastDelivery{}
 	case wire.DeclareSubscriber, wire.DeclareQueryable:
 		if key := f.key(&m.Key); !key.IsZero() {
 			return f.add(m.Kind, &remote{m.ID, key, m.Queryable})
@@ -222,6 +252,7 @@ func (f *face) nameKey(id uint16, text string) error {
 		return fmt.Errorf("%w: key expressions of %d bytes", ErrTooMany, f.theirsBytes)
 	}
 	f.theirs[id] = text
+	f.last = lastDelivery{}
 	return nil
 }
 

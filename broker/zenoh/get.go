@@ -44,10 +44,8 @@ func (s *Session) get(ctx context.Context, m *matcher, key KeyExpr, p Parameters
 	if err != nil {
 		return nil, fmt.Errorf("get %s: %w", key, err)
 	}
-	var channel <-chan Reply
-	q.sink, channel = open(s, handler, sinkOptions[Reply]{weigh: (*Reply).weight, spill: ctx})
-	if err := s.queries.add(q, targets); err != nil {
-		q.sink.close(true)
+	channel, err := q.open(ctx, handler, targets)
+	if err != nil {
 		return nil, fmt.Errorf("get %s: %w", key, err)
 	}
 	q.watch(ctx)
@@ -121,6 +119,19 @@ func (f *face) completeFor(key KeyExpr) (peer, complete bool) {
 		}
 	}
 	return true, false
+}
+
+// open makes the query known, which is going to be asked of those nodes, and gives the channel for replies.
+func (q *query) open(ctx context.Context, h Handler[Reply], targets []target) (channel <-chan Reply, err error) {
+	q.sink, channel, err = openWhileOpen(q.s, h, sinkOptions[Reply]{weigh: (*Reply).weight, spill: ctx})
+	if err != nil {
+		return nil, err
+	}
+	if err := q.s.queries.add(q, targets); err != nil {
+		q.sink.close(true)
+		return nil, err
+	}
+	return channel, nil
 }
 
 // watch ends the query when its time is over or its context ends.

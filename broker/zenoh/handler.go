@@ -19,6 +19,8 @@ type sink[T any] interface {
 	push(v *T) bool
 	// close ends it. Nothing is pushed successfully afterwards; what is queued is handed out still, unless it is to be discarded.
 	close(discard bool)
+	// end hands over the last value, for which there is room in any case where a get may end, and closes.
+	end(last *T)
 	// dropped gives the number of values for which there was no room.
 	dropped() uint64
 }
@@ -27,6 +29,7 @@ type sink[T any] interface {
 type sinkOptions[T any] struct {
 	weigh   func(*T) int    // bytes that a value holds; nil is none
 	discard func(*T)        // for a value that was queued and will not be handed out; may be nil
+	memory  *sync.Pool      // shared by mailboxes of this kind; may be nil
 	workers int             // goroutines that call a closure; 0 is 1
 	spill   context.Context // not nil: a channel that is full must not make the session wait; what is too much is kept until this ends
 }
@@ -40,6 +43,17 @@ func open[T any](s *Session, h Handler[T], o sinkOptions[T]) (sink[T], <-chan T)
 		h = NewFifoChannel[T](DefaultCapacity)
 	}
 	return h.open(s, o)
+}
+
+// openWhileOpen is open for callers that do not hold the lock of the session, whose goroutines must all have begun before Close waits for them.
+func openWhileOpen[T any](s *Session, h Handler[T], o sinkOptions[T]) (sink[T], <-chan T, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if err := s.usable(); err != nil {
+		return nil, nil, err
+	}
+	k, c := open(s, h, o)
+	return k, c, nil
 }
 
 // Closure calls a function for each value, on a goroutine of the session. Drop, if not nil, is called once, after the last call.
@@ -147,6 +161,11 @@ func (f *fifo[T]) close(bool) {
 	})
 }
 
+func (f *fifo[T]) end(last *T) {
+	f.push(last)
+	f.close(false)
+}
+
 func (f *fifo[T]) dropped() uint64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -191,6 +210,11 @@ func (r *ring[T]) close(bool) {
 		r.closed = true
 		close(r.ch)
 	}
+}
+
+func (r *ring[T]) end(last *T) {
+	r.push(last)
+	r.close(false)
 }
 
 func (r *ring[T]) dropped() uint64 {

@@ -194,3 +194,75 @@ func TestInteropNativeRouter(t *testing.T) {
 		t.Errorf("got %+v", s)
 	}
 }
+
+// TestInteropNativePeer has a native peer that dials, and one that is dialled.
+func TestInteropNativePeer(t *testing.T) {
+	t.Run("dials", func(t *testing.T) {
+		s := openPeer(t)
+		withNativePeer(t, s, startNative(t, "peer", nil, s.Locators()))
+	})
+	t.Run("client dials", func(t *testing.T) {
+		s := openPeer(t)
+		withNativePeer(t, s, startNative(t, "client", nil, s.Locators()))
+	})
+	t.Run("dialled", func(t *testing.T) {
+		endpoint := freeEndpoint(t)
+		python := startNative(t, "peer", []string{endpoint}, nil)
+		withNativePeer(t, openPeer(t, endpoint), python)
+	})
+	t.Run("both", func(t *testing.T) {
+		ours, theirs := freeEndpoint(t), freeEndpoint(t)
+		s := openSession(t, func() Config {
+			c := peerConfig([]string{ours}, []string{theirs})
+			c.Scouting.Delay = time.Nanosecond
+			return c
+		}())
+		withNativePeer(t, s, startNative(t, "peer", []string{theirs}, []string{ours}))
+	})
+}
+
+func withNativePeer(t *testing.T, s *Session, python *native) {
+	t.Helper()
+	ctx := t.Context()
+	eventually(t, "they are connected", func() bool { return len(s.Transports()) == 1 })
+	watch := must(s.Liveliness().DeclareSubscriber(ctx, MustKeyExpr("alive/*"), nil, nil))(t)
+	sub := must(s.DeclareSubscriber(ctx, MustKeyExpr("to/go/*"), nil, nil))(t)
+	must(s.DeclareQueryable(ctx, MustKeyExpr("ask/go"), Closure[*Query]{Call: func(q *Query) {
+		if err := q.Reply(ctx, q.KeyExpr(), []byte("from go"), nil); err != nil {
+			t.Error(err)
+		}
+	}}, nil))(t)
+	pub := must(s.DeclarePublisher(ctx, MustKeyExpr("to/python/a"), &PublisherOptions{CongestionControl: CongestionControlBlock}))(t)
+	python.do(t, "subscribe", "id", "s", "key", "to/python/*")
+	python.do(t, "queryable", "id", "q", "key", "ask/python", "texts", []string{"from python"})
+	python.do(t, "token", "id", "t", "key", "alive/python")
+	if got := next(t, watch.Handler()); got.Kind() != SampleKindPut {
+		t.Errorf("got %s", got.Kind())
+	}
+	if !pub.MatchingStatus().Matching {
+		t.Error("python does not match")
+	}
+	for _, text := range []string{"one", "two"} {
+		if err := pub.Put(ctx, []byte(text), nil); err != nil {
+			t.Fatal(err)
+		}
+		python.expect(t, "sample", map[string]any{"text": text, "key": "to/python/a"})
+	}
+	python.do(t, "put", "key", "to/go/a", "size", 200_000)
+	if got := next(t, sub.Handler()); got.Payload().Len() != 200_000 {
+		t.Errorf("got %d bytes", got.Payload().Len())
+	}
+	if r := next(t, must(s.Get(ctx, MustKeyExpr("ask/python"), "", nil, nil))(t)); r.Sample().Payload().String() != "from python" {
+		t.Errorf("got %+v", r)
+	}
+	python.start(t, "get", "key", "ask/go")
+	if got := python.expect(t, "replies", nil)["replies"]; fmt.Sprint(got) != "[map[key:ask/go size:7 text:from go]]" {
+		t.Errorf("got %v", got)
+	}
+	python.do(t, "undeclare", "id", "t")
+	if got := next(t, watch.Handler()); got.Kind() != SampleKindDelete {
+		t.Errorf("got %s", got.Kind())
+	}
+	python.do(t, "undeclare", "id", "s")
+	eventually(t, "nobody matches", func() bool { return !pub.MatchingStatus().Matching })
+}

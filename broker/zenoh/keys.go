@@ -118,7 +118,7 @@ func declareKey(n *namedKey) *wire.Declare {
 func (f *face) tell(n *namedKey) {
 	f.s.mu.Lock()
 	defer f.s.mu.Unlock()
-	if n.users > 0 {
+	if n.users > 0 && f.guest == nil {
 		f.told[n.key] = n.id
 		f.s.version.Add(1)
 	}

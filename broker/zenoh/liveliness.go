@@ -89,10 +89,8 @@ func (l Liveliness) Get(ctx context.Context, key KeyExpr, handler Handler[Reply]
 	if err != nil {
 		return nil, fmt.Errorf("get tokens %s: %w", key, err)
 	}
-	var channel <-chan Reply
-	q.sink, channel = open(s, handler, sinkOptions[Reply]{weigh: (*Reply).weight, spill: ctx})
-	if err := s.queries.add(q, targets); err != nil {
-		q.sink.close(true)
+	channel, err := q.open(ctx, handler, targets)
+	if err != nil {
 		return nil, fmt.Errorf("get tokens %s: %w", key, err)
 	}
 	q.watch(ctx)

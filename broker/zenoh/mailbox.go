@@ -12,6 +12,7 @@ type mailbox[T any] struct {
 	weigh   func(*T) int
 	discard func(*T)
 	limits  Handlers
+	memory  *sync.Pool // of *[]T, for queues; mailboxes that are idle have none
 
 	stopped atomic.Bool // what is queued is not handed out any more
 
@@ -26,7 +27,10 @@ type mailbox[T any] struct {
 }
 
 func newMailbox[T any](call func(T), limits Handlers, o sinkOptions[T]) *mailbox[T] {
-	m := &mailbox[T]{call: call, weigh: o.weigh, discard: o.discard, limits: limits}
+	m := &mailbox[T]{call: call, weigh: o.weigh, discard: o.discard, limits: limits, memory: o.memory}
+	if m.memory == nil {
+		m.memory = new(sync.Pool)
+	}
 	m.wake.L = &m.mu
 	if m.weigh == nil {
 		m.weigh = func(*T) int { return 0 }
@@ -45,13 +49,30 @@ func (m *mailbox[T]) push(v *T) bool {
 		m.lost++
 		return false
 	}
-	m.queue = append(m.queue, *v)
-	m.bytes += n
-	m.wake.Signal()
+	m.append(v, n)
 	return true
 }
 
-// hasRoom tells whether n more bytes fit. Something always fits into an empty queue. It and those below are called with the lock held.
+// append is called with the lock held, as are those below.
+func (m *mailbox[T]) append(v *T, n int) {
+	if m.queue == nil {
+		m.queue = m.fresh()
+	}
+	m.queue = append(m.queue, *v)
+	m.bytes += n
+	m.wake.Signal()
+}
+
+func (m *mailbox[T]) end(last *T) {
+	m.mu.Lock()
+	if !m.closed {
+		m.append(last, 0)
+	}
+	m.mu.Unlock()
+	m.close(false)
+}
+
+// hasRoom tells whether n more bytes fit. Something always fits into an empty queue.
 func (m *mailbox[T]) hasRoom(n int) bool {
 	if m.lagging && (len(m.queue) > m.limits.Queue/2 || m.bytes > m.limits.Bytes/2) {
 		return false
@@ -87,11 +108,18 @@ func (m *mailbox[T]) waitForRoom(n int) bool {
 	return false
 }
 
+// fresh gives memory for a queue.
+func (m *mailbox[T]) fresh() []T {
+	if used, ok := m.memory.Get().(*[]T); ok {
+		return (*used)[:0]
+	}
+	return nil
+}
+
 // work calls the closure until the mailbox is closed and empty. Several workers take one value at a time.
 func (m *mailbox[T]) work(single bool) {
-	var batch []T
 	for {
-		batch = m.take(batch[:0], single)
+		batch := m.take(single)
 		if len(batch) == 0 {
 			return
 		}
@@ -103,17 +131,14 @@ func (m *mailbox[T]) work(single bool) {
 			m.call(batch[i])
 		}
 		clear(batch)
-		if cap(batch) > maxIdleQueue {
-			batch = nil
+		if !single { // then it is a part of what others work on
+			m.memory.Put(&batch)
 		}
 	}
 }
 
-// maxIdleQueue is the number of values whose memory a mailbox keeps when it is empty.
-const maxIdleQueue = 256
-
-// take gives what is queued, or nothing at the end. The queue gets the memory of the last batch.
-func (m *mailbox[T]) take(spare []T, single bool) []T {
+// take gives what is queued, or nothing at the end.
+func (m *mailbox[T]) take(single bool) []T {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for len(m.queue) == 0 {
@@ -123,19 +148,14 @@ func (m *mailbox[T]) take(spare []T, single bool) []T {
 		m.wake.Wait()
 	}
 	signal(&m.room)
-	if !single {
-		batch := m.queue
-		m.queue, m.bytes = spare, 0
+	batch := m.queue
+	if !single || len(batch) == 1 {
+		m.queue, m.bytes = nil, 0
 		return batch
 	}
-	batch := append(spare, m.queue[0])
-	m.bytes -= m.weigh(&m.queue[0])
-	var none T
-	m.queue[0] = none
-	if m.queue = m.queue[1:]; len(m.queue) == 0 {
-		m.queue = nil
-	}
-	return batch
+	m.queue = batch[1:]
+	m.bytes -= m.weigh(&batch[0])
+	return batch[:1:1]
 }
 
 func (m *mailbox[T]) close(discard bool) {

@@ -196,10 +196,10 @@ func (q *query) endLocked(err error) {
 		err = q.failed
 	}
 	if err != nil {
-		r := ownError(err)
-		q.sink.push(&r)
+		q.sink.end(new(ownError(err)))
+	} else {
+		q.sink.close(false)
 	}
-	q.sink.close(false)
 	if q.stop != nil {
 		q.stop()
 	}

@@ -29,6 +29,7 @@ type Session struct {
 	lostAt  time.Time               // since when a client is not connected; for the goroutine that connects it
 	missed  atomic.Uint64           // publications for which there was no connection
 	queries queries
+	memory  sync.Pool // of the queues of subscribers
 
 	mu          sync.RWMutex
 	closed      bool
@@ -42,6 +43,8 @@ type Session struct {
 	alive       map[KeyExpr]int // tokens of this session and of others, as far as it knows
 	listeners   map[*TransportEventsListener]struct{}
 	listening   []string // locators
+
+	peers peers
 }
 
 // Open opens a session. A client is connected when Open returns; a peer listens, and goes on connecting in the background. Errors of
@@ -76,12 +79,14 @@ func (s *Session) Close(ctx context.Context) error {
 		faces := *s.faces.Load()
 		signal(&s.changed)
 		s.mu.Unlock()
+		s.peers.stop()
 		s.queries.end(nil, ErrSessionClosed)
 		var closing sync.WaitGroup
 		for _, f := range faces {
 			closing.Go(func() { _ = f.t.Close(ctx) }) // it may have ended before
 		}
 		closing.Wait()
+		s.peers.close()
 		s.cancel(ErrSessionClosed)
 		s.closeSinks()
 	})
@@ -133,22 +138,6 @@ func (s *Session) closeSinks() {
 
 // ZID gives the id of the session.
 func (s *Session) ZID() ZID { return s.config.ZID }
-
-// PeersZID gives the ids of the peers that the session is connected to.
-func (s *Session) PeersZID() []ZID { return s.connectedTo(Peer) }
-
-// RoutersZID gives the ids of the routers that the session is connected to.
-func (s *Session) RoutersZID() []ZID { return s.connectedTo(Router) }
-
-func (s *Session) connectedTo(role WhatAmI) []ZID {
-	var ids []ZID
-	for _, f := range *s.faces.Load() {
-		if f.peer.WhatAmI == role {
-			ids = append(ids, f.peer.ZID)
-		}
-	}
-	return ids
-}
 
 // Locators gives where a peer listens.
 func (s *Session) Locators() []string {

@@ -2,6 +2,8 @@ package zenoh
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -65,4 +67,13 @@ func settle(t *testing.T, s *Session) {
 	for r := range must(s.Liveliness().Get(t.Context(), MustKeyExpr("nobody/has/this/token"), nil, nil))(t) {
 		t.Fatalf("got %+v", r)
 	}
+}
+
+func writeFile(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }

@@ -46,13 +46,29 @@ func (p *spill[T]) push(v *T) bool {
 		p.lost++
 		return false
 	}
-	p.queue = append(p.queue, *v)
 	p.bytes += n
+	p.append(v)
+	return true
+}
+
+// append is called with the lock held.
+func (p *spill[T]) append(v *T) {
+	p.queue = append(p.queue, *v)
 	if !p.pumping {
 		p.pumping = true
 		p.s.work.Go(p.pump)
 	}
-	return true
+}
+
+func (p *spill[T]) end(last *T) {
+	if !p.push(last) {
+		p.mu.Lock()
+		if !p.closed {
+			p.append(last)
+		}
+		p.mu.Unlock()
+	}
+	p.close(false)
 }
 
 // pump carries over what is queued. The last one closes the channel, if nothing more can come.

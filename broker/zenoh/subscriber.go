@@ -34,7 +34,7 @@ func (s *Session) DeclareSubscriber(ctx context.Context, key KeyExpr, handler Ha
 		s.mu.Unlock()
 		return nil, err
 	}
-	b.sink, b.channel = open(s, handler, sinkOptions[Sample]{weigh: (*Sample).weight})
+	b.sink, b.channel = open(s, handler, sinkOptions[Sample]{weigh: (*Sample).weight, memory: &s.memory})
 	s.subscribers.add(b)
 	s.version.Add(1)
 	faces := *s.faces.Load()

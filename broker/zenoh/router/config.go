@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/hpcclab/oaas-go/broker/zenoh/scouting"
 	"github.com/hpcclab/oaas-go/broker/zenoh/transport"
 	"github.com/hpcclab/oaas-go/broker/zenoh/wire"
 )
@@ -30,6 +31,8 @@ type Config struct {
 	// QueryTimeout is for queries that do not say how long they may take; 10 s.
 	QueryTimeout time.Duration
 
+	// Scouting, if not nil, answers those who look for routers on the local network.
+	Scouting *scouting.Config
 	// AdminSpace answers queries below @/<zid>/router.
 	AdminSpace bool
 	// Metadata is shown in the admin space; it must be something that encoding/json takes.

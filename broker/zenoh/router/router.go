@@ -53,6 +53,12 @@ func Open(ctx context.Context, config Config) (*Router, error) {
 	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	r.stop = stop
+	if config.Scouting != nil {
+		if err := r.startScouting(running); err != nil {
+			stop()
+			return nil, fmt.Errorf("open router: %w", errors.Join(err, r.closeListeners()))
+		}
+	}
 	if config.AdminSpace {
 		r.startAdmin(running)
 	}

@@ -1,6 +1,12 @@
 package router
 
-import "sync/atomic"
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync/atomic"
+)
 
 // counters count since the router was opened.
 type counters struct {
@@ -55,4 +61,38 @@ func (r *Router) Statistics() Statistics {
 	}
 	s.Subscribers, s.Queryables, s.Tokens = r.declared[subscribers].Len(), r.declared[queryables].Len(), r.declared[tokens].Len()
 	return s
+}
+
+// Metrics gives the statistics in the text format of Prometheus, under names that begin with zenoh_router_.
+func (s Statistics) Metrics() string {
+	var out strings.Builder
+	write := func(name, kind, help string, value uint64) {
+		fmt.Fprintf(&out, "# HELP zenoh_router_%s %s\n# TYPE zenoh_router_%s %s\nzenoh_router_%s %d\n", name, help, name, kind, name, value)
+	}
+	gauges := []struct {
+		name, help string
+		value      int
+	}{
+		{"sessions", "Open sessions.", s.Sessions},
+		{"upstreams", "Connected routers that this one dialled.", s.Upstreams},
+		{"subscribers", "Different keys of subscribers.", s.Subscribers},
+		{"queryables", "Different keys of queryables.", s.Queryables},
+		{"tokens", "Different keys of liveliness tokens.", s.Tokens},
+		{"interests", "Interests of sessions.", s.Interests},
+		{"pending_queries", "Queries that wait for replies.", s.Pending},
+	}
+	for _, g := range gauges {
+		write(g.name, "gauge", g.help, uint64(g.value))
+	}
+	write("received_total", "counter", "Publications received.", s.Received)
+	write("sent_total", "counter", "Publications sent.", s.Sent)
+	write("queries_total", "counter", "Queries received.", s.Queries)
+	write("replies_total", "counter", "Replies handed on.", s.Replies)
+	write("query_timeouts_total", "counter", "Queries that were not answered in time.", s.Timeouts)
+	write("sessions_refused_total", "counter", "Sessions that were not opened.", s.Refused)
+	out.WriteString("# HELP zenoh_router_dropped_total Messages that were not handed on.\n# TYPE zenoh_router_dropped_total counter\n")
+	for _, reason := range slices.Sorted(maps.Keys(s.Dropped)) {
+		fmt.Fprintf(&out, "zenoh_router_dropped_total{reason=%q} %d\n", reason, s.Dropped[reason])
+	}
+	return out.String()
 }

@@ -3,6 +3,7 @@
 import json
 import sys
 import threading
+import time
 
 import zenoh
 
@@ -32,7 +33,7 @@ def number(sample):
     }
 
 
-def queryable(key, complete, texts, error, stamp):
+def queryable(key, complete, texts, error, stamp, pause):
     def answer(query):
         with query:
             say(
@@ -43,6 +44,7 @@ def queryable(key, complete, texts, error, stamp):
                 encoding=str(query.encoding) if query.encoding is not None else None,
                 attachment=query.attachment.to_bytes().decode() if query.attachment is not None else None,
             )
+            time.sleep(pause)
             for text in texts:
                 k = key.replace("**", "x")
                 query.reply(k, text, timestamp=session.new_timestamp() if stamp else None)
@@ -94,7 +96,7 @@ with zenoh.open(config) as session:
         elif do == "subscribe":
             things[c["id"]] = session.declare_subscriber(c["key"], lambda s, i=c["id"]: say(what="sample", id=i, **number(s)))
         elif do == "queryable":
-            things[c["id"]] = queryable(c["key"], c.get("complete", False), c.get("texts", []), c.get("error"), c.get("stamp", False))
+            things[c["id"]] = queryable(c["key"], c.get("complete", False), c.get("texts", []), c.get("error"), c.get("stamp", False), c.get("pause", 0))
         elif do == "get":
             threading.Thread(target=get, args=(c["key"], c.get("target", "BEST_MATCHING"))).start()
         elif do == "token":
@@ -116,4 +118,6 @@ with zenoh.open(config) as session:
             things[c["id"]].put(c["text"])
         elif do == "info":
             say(what="info", peers=sorted(str(z) for z in session.info.peers_zid()), routers=sorted(str(z) for z in session.info.routers_zid()))
+        if mode == "client" and do in ("subscribe", "queryable", "token", "undeclare"):
+            list(session.liveliness().get("nobody/has/this/token"))  # what was declared before is known to the router by now
         say(what="did", do=do)
