@@ -195,7 +195,7 @@ func (r *Router) answer(i *interest, mode wire.InterestMode) {
 			continue
 		}
 		if i.combined {
-			if info, there := r.found(i.face, k, i.key); there {
+			if info, there := r.found(i.face, k, i.key, true); there {
 				i.face.answer(k, i.key, info, i.id, mode)
 			}
 			continue
@@ -270,7 +270,7 @@ func (r *Router) notify(k kind, key keyexpr.KeyExpr) {
 
 // settle brings what an interested face was told of a key in line with what is there.
 func (r *Router) settle(f *face, k kind, key keyexpr.KeyExpr) {
-	info, there := r.found(f, k, key)
+	info, there := r.found(f, k, key, f.combined[k][key] > 0)
 	there = there && f.mayHear(k, key)
 	n := f.told[k][key]
 	switch {
@@ -302,10 +302,9 @@ func (f *face) sayUndeclare(k kind, key keyexpr.KeyExpr, n *notice) {
 	f.say(m, wire.QoSDeclare)
 }
 
-// found tells what a face that is interested in a key may know of it: entities with that key, or, if the face has an aggregate interest with
-// it, any that intersect.
-func (r *Router) found(f *face, k kind, key keyexpr.KeyExpr) (info wire.QueryableInfo, there bool) {
-	if f.combined[k][key] == 0 {
+// found tells what a face that is interested in a key may know of it: entities with that key, or, for an aggregate interest, any that intersect.
+func (r *Router) found(f *face, k kind, key keyexpr.KeyExpr, combined bool) (info wire.QueryableInfo, there bool) {
+	if !combined {
 		if e, ok := r.declared[k].Get(key); ok {
 			return e.seenBy(f, k)
 		}

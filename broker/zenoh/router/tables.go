@@ -84,12 +84,9 @@ func merge(a, b wire.QueryableInfo) wire.QueryableInfo {
 
 // mergeAll gives the information of all queryables of a face with one key.
 func (d *declarer) mergeAll() {
-	first := true
+	there := false
 	for _, info := range d.infos {
-		if d.info = info; !first {
-			d.info = merge(d.info, info)
-		}
-		first = false
+		d.info, there = join(d.info, info, there), true
 	}
 }
 
