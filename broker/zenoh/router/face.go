@@ -56,8 +56,9 @@ type face struct {
 	lastRID   uint32
 	asked     map[*query]struct{} // queries that it asked
 	links     map[wire.ZID]struct{}
-	mark      uint64 // of the last walk through the tables that met it
-	standby   bool   // an upstream that is another way to where a better one leads
+	mark      uint64              // of the last walk through the tables that met it
+	round     map[uint32]struct{} // tokens of our own uplinks that it declared
+	standby   bool                // an upstream that has yielded to another
 	gone      bool
 
 	backlog backlog

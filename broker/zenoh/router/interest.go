@@ -153,7 +153,9 @@ func (r *Router) forgetTold(i *interest, k kind) {
 		}
 	}
 	if i.combined {
-		forget(i.key)
+		if forget(i.key); f.told[k][i.key] != nil {
+			r.settle(f, k, i.key) // another interest covers the key, but perhaps nobody declared exactly it
+		}
 		return
 	}
 	for key := range f.told[k] {
@@ -201,7 +203,11 @@ func (r *Router) answer(i *interest, mode wire.InterestMode) {
 			continue
 		}
 		r.intersecting(k, i.key, func(e *entity) {
-			if info, there := e.seenBy(i.face, k); there {
+			info, there := e.seenBy(i.face, k)
+			if there && i.face.combined[k][e.key] > 0 { // it is told of this key as what it is in an answer to both interests
+				info, there = r.found(i.face, k, e.key, true)
+			}
+			if there {
 				i.face.answer(k, e.key, info, i.id, mode)
 			}
 		})

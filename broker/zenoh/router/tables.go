@@ -159,7 +159,7 @@ func (f *face) declareEntity(k kind, m *wire.Declare) error {
 	}
 	f.r.mu.Lock()
 	defer f.r.mu.Unlock()
-	if f.r.sameWay(f, k, key) {
+	if k == tokens && f.r.sameWay(f, m.ID, key) {
 		return nil
 	}
 	old, twice := f.entities[k][m.ID]
@@ -185,6 +185,9 @@ func (f *face) undeclareEntity(k kind, m *wire.Declare) {
 	defer f.r.mu.Unlock()
 	key, known := f.entities[k][m.ID]
 	if !known {
+		if k == tokens {
+			delete(f.round, m.ID)
+		}
 		return // refused before, or a token of before an interest
 	}
 	delete(f.entities[k], m.ID)
