@@ -2,71 +2,86 @@ package transport
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"sync"
 	"testing"
 
 	"github.com/hpcclab/oaas-go/broker/zenoh/wire"
 )
 
-// BenchmarkOneWay sends messages through a TCP connection on loopback, both sides in this process, until the last is handed on.
+var benchEndpoints = []string{"tcp/127.0.0.1:0", "inproc/bench"}
+
+// BenchmarkOneWay sends messages through a link, both sides in this process, until the last is handed on.
 func BenchmarkOneWay(b *testing.B) {
-	for _, size := range []int{8, 1 << 10, 1 << 16} {
-		b.Run(fmt.Sprintf("payload=%d", size), func(b *testing.B) { oneWay(b, size) })
+	for _, endpoint := range benchEndpoints {
+		for _, size := range []int{8, 1 << 10, 1 << 16} {
+			b.Run(fmt.Sprintf("%.3s/payload=%d", endpoint, size), func(b *testing.B) {
+				received := make(chan struct{})
+				n := 0
+				c, _ := benchPair(b, endpoint, func(*Transport, *wire.Push) {
+					if n++; n == b.N {
+						close(received)
+					}
+				})
+				m := &wire.Push{Key: wire.WireExpr{Scope: 1}, Data: wire.Data{Payload: make([]byte, size)}}
+				b.ReportAllocs()
+				b.SetBytes(int64(size))
+				b.ResetTimer()
+				for range b.N {
+					if err := c.Send(context.Background(), m, reliably); err != nil {
+						b.Fatal(err)
+					}
+				}
+				<-received
+			})
+		}
 	}
 }
 
-func oneWay(b *testing.B, size int) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer listener.Close()
-	var sides sync.WaitGroup
-	received := make(chan struct{})
-	sides.Go(func() {
-		conn, err := listener.Accept()
-		if err != nil {
-			b.Error(err)
-			return
-		}
-		router, err := Accept(context.Background(), NewStreamLink(conn), Config{WhatAmI: wire.Router})
-		if err != nil {
-			b.Error(err)
-			return
-		}
-		n := 0
-		_ = router.Serve(context.Background(), func(wire.Network) error { // ends with the client
-			if n++; n == b.N {
-				close(received)
+// BenchmarkPingPong measures the round trip of a message of 64 bytes.
+func BenchmarkPingPong(b *testing.B) {
+	for _, endpoint := range benchEndpoints {
+		b.Run(endpoint[:3], func(b *testing.B) {
+			back := make(chan struct{}, 1)
+			c, r := benchPair(b, endpoint, func(r *Transport, m *wire.Push) {
+				if err := r.Send(context.Background(), m, Delivery{QoS: reliably.QoS, NoWait: true}); err != nil {
+					b.Error(err)
+				}
+			}, func(*Transport, *wire.Push) { back <- struct{}{} })
+			_ = r
+			m := &wire.Push{Key: wire.WireExpr{Scope: 1}, Data: wire.Data{Payload: make([]byte, 64)}}
+			b.ReportAllocs()
+			b.ResetTimer()
+			for range b.N {
+				if err := c.Send(context.Background(), m, reliably); err != nil {
+					b.Fatal(err)
+				}
+				<-back
 			}
-			return nil
 		})
-	})
-	client, err := Dial(context.Background(), "tcp/"+listener.Addr().String(), Config{})
-	if err != nil {
-		b.Fatal(err)
 	}
-	sides.Go(func() {
-		if err := client.Serve(context.Background(), func(wire.Network) error { return nil }); !errors.Is(err, ErrClosed) {
+}
+
+// benchPair opens a transport whose sides do something with each push: first the router's, then the client's.
+func benchPair(b *testing.B, endpoint string, on ...func(*Transport, *wire.Push)) (c, r *Transport) {
+	c, r = connect(b, endpoint, Config{}, Config{})
+	var sides sync.WaitGroup
+	for i, tr := range []*Transport{r, c} {
+		sides.Go(func() {
+			_ = tr.Serve(context.Background(), func(m wire.Network) error { // ends with the client
+				if push, ok := m.(*wire.Push); ok && i < len(on) {
+					on[i](tr, push)
+				}
+				return nil
+			})
+		})
+	}
+	b.Cleanup(func() {
+		b.StopTimer()
+		if err := c.Close(context.Background()); err != nil {
 			b.Error(err)
 		}
+		sides.Wait()
 	})
-	m := &wire.Push{Key: wire.WireExpr{Scope: 1}, Data: wire.Data{Payload: make([]byte, size)}}
-	b.ReportAllocs()
-	b.SetBytes(int64(size))
-	b.ResetTimer()
-	for range b.N {
-		if err := client.Send(context.Background(), m, reliably); err != nil {
-			b.Fatal(err)
-		}
-	}
-	<-received
-	b.StopTimer()
-	if err := client.Close(context.Background()); err != nil {
-		b.Error(err)
-	}
-	sides.Wait()
+	return c, r
 }

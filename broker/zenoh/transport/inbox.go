@@ -15,8 +15,8 @@ type pipe struct {
 	closed  chan struct{}
 }
 
-func newPipe(depth int) *pipe {
-	return &pipe{batches: make(chan []byte, depth), spare: make(chan []byte, depth), closed: make(chan struct{})}
+func newPipe(depth, spare int) *pipe {
+	return &pipe{batches: make(chan []byte, depth), spare: make(chan []byte, spare), closed: make(chan struct{})}
 }
 
 // close ends writing at once, and reading after what was written.

@@ -12,6 +12,7 @@ import (
 // Bounds of links within the process.
 const (
 	inprocDepth   = 4   // batches on their way, in each direction
+	inprocSpare   = 16  // batches that were read, whose memory waits for the sender
 	inprocBacklog = 128 // links that wait to be accepted
 )
 
@@ -85,7 +86,7 @@ func dialInproc(_ context.Context, e Endpoint, _ LinkConfig) (Link, error) {
 		return nil, fmt.Errorf("nobody listens in this process: %w", syscall.ECONNREFUSED)
 	}
 	here := fmt.Sprintf("inproc/%s/%d", l.name, l.dialler.Add(1))
-	there, back := newPipe(inprocDepth), newPipe(inprocDepth)
+	there, back := newPipe(inprocDepth, inprocSpare), newPipe(inprocDepth, inprocSpare)
 	select {
 	case l.dialled <- &inprocLink{inbox: inbox{pipe: there}, out: back, info: LinkInfo{Protocol: "inproc", Local: l.Endpoint(), Remote: here}}:
 		return &inprocLink{inbox: inbox{pipe: back}, out: there, info: LinkInfo{Protocol: "inproc", Local: here, Remote: l.Endpoint()}}, nil
@@ -113,6 +114,12 @@ func (l *inprocLink) Close() error {
 func (l *inprocLink) WriteBatch(b []byte) error {
 	_, err := l.exchange(append([]byte(nil), b...))
 	return err
+}
+
+// rest gives back memory that nobody needs while the link is idle.
+func (l *inprocLink) rest() {
+	for l.out.memory() != nil {
+	}
 }
 
 // exchange hands over a batch with its memory, and gives the memory of a batch that was read, or nil.

@@ -43,6 +43,8 @@ func (t *Transport) read(handler func(wire.Network) error) error {
 			return fmt.Errorf("%w: nothing came for %v", ErrExpired, t.lease)
 		case err != nil:
 			return linkError{err}
+		case len(b) > t.limit:
+			return fmt.Errorf("%w: batch of %d bytes, more than the %d agreed on", ErrProtocol, len(b), t.limit)
 		}
 		if err := t.in.batch(b, handler); err != nil {
 			return err

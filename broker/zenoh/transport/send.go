@@ -18,6 +18,7 @@ type lane struct {
 	open     []byte    // the batch that is being filled, or nil
 	reliable bool      // of the open batch
 	writing  int       // batches that the writer holds
+	head     []byte    // memory for what stands before the payload of a message in fragments
 
 	busy    bool          // somebody sends fragments, which nothing may come between
 	blocked bool          // a message with BlockFirst waits
@@ -138,10 +139,11 @@ func (t *Transport) append(ctx context.Context, l *lane, m wire.Network, how Del
 		t.shut(l)
 	}
 	if large, ok := m.(splitter); ok && payloadOf(m) > t.limit {
-		head, tail, err := large.AppendHead(nil)
+		head, tail, err := large.AppendHead(l.head[:0])
 		if err != nil {
 			return err
 		}
+		l.head = head // nobody else uses it while the lane is busy
 		return t.fragment(ctx, l, head, tail, how)
 	}
 	fresh := l.open == nil
@@ -325,38 +327,40 @@ func (t *Transport) dropFragments(l *lane, none, reliable bool) {
 	t.notify()
 }
 
-// next gives the writer the most urgent batch, or nil; last tells that there will be none.
-func (t *Transport) next() (b []byte, l *lane, last bool) {
+// next gives the writer the most urgent batches of one lane, or none; last tells that there will be none.
+func (t *Transport) next(list *[gather][]byte) (n int, l *lane, last bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.err != nil {
-		return nil, nil, false
+		return 0, nil, false
 	}
 	for i := range t.lanes {
 		l := &t.lanes[i]
 		if len(l.full) == 0 && l.open != nil {
-			t.shut(l)
+			l.full, l.open = append(l.full, l.open), nil
 		}
 		if len(l.full) > 0 {
-			b := l.full[0]
-			l.full = slices.Delete(l.full, 0, 1)
-			l.writing++
-			return b, l, false
+			n := copy(list[:], l.full)
+			l.full = slices.Delete(l.full, 0, n)
+			l.writing += n
+			return n, l, false
 		}
 		if l.busy {
 			last = true // as yet
 		}
 	}
-	return nil, nil, t.closing && !last
+	return 0, nil, t.closing && !last
 }
 
-// written takes a buffer back, unless there are as many as the queue of a lane can use.
-func (t *Transport) written(b []byte, l *lane) {
+// written takes buffers back, unless there are as many as the queue of a lane can use.
+func (t *Transport) written(list [][]byte, l *lane) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	l.writing--
-	if b != nil && len(t.free) < t.config.QueueSize+2 {
-		t.free = append(t.free, b)
+	l.writing -= len(list)
+	for _, b := range list {
+		if b != nil && len(t.free) < t.config.QueueSize+2 {
+			t.free = append(t.free, b)
+		}
 	}
 	l.signal()
 }

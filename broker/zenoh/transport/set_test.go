@@ -15,6 +15,8 @@ import (
 // node listens, dials, and collects its transports.
 type node struct {
 	Set
+	ctx        context.Context // of all that the node does
+	cancel     context.CancelFunc
 	config     Config
 	listener   Listener
 	wg         sync.WaitGroup
@@ -24,6 +26,7 @@ type node struct {
 func newNode(t *testing.T, name string, zid byte) *node {
 	t.Helper()
 	n := &node{config: Config{ZID: wire.ZID{zid}, WhatAmI: wire.Peer}, transports: make(chan *Transport, 10)}
+	n.ctx, n.cancel = context.WithCancel(context.Background())
 	var err error
 	if n.listener, err = ListenLink(t.Context(), name, LinkConfig{}); err != nil {
 		t.Fatal(err)
@@ -34,7 +37,7 @@ func newNode(t *testing.T, name string, zid byte) *node {
 			if err != nil {
 				return
 			}
-			n.wg.Go(func() { n.keep(n.Accept(context.Background(), link, n.config)) })
+			n.wg.Go(func() { n.keep(n.Accept(n.ctx, link, n.config)) })
 		}
 	})
 	return n
@@ -43,12 +46,12 @@ func newNode(t *testing.T, name string, zid byte) *node {
 func (n *node) keep(tr *Transport, err error) {
 	if err == nil {
 		n.transports <- tr
-		_ = tr.Serve(context.Background(), func(wire.Network) error { return nil })
+		_ = tr.Serve(n.ctx, func(wire.Network) error { return nil })
 	}
 }
 
-func (n *node) dial(ctx context.Context, other *node) {
-	n.wg.Go(func() { n.keep(n.Dial(ctx, other.listener.Endpoint(), n.config)) })
+func (n *node) dial(other *node) {
+	n.wg.Go(func() { n.keep(n.Dial(n.ctx, other.listener.Endpoint(), n.config)) })
 }
 
 func (n *node) stop(t *testing.T) {
@@ -56,9 +59,7 @@ func (n *node) stop(t *testing.T) {
 	if err := n.listener.Close(); err != nil {
 		t.Error(err)
 	}
-	for len(n.transports) > 0 {
-		(<-n.transports).Abort(wire.CloseGeneric)
-	}
+	n.cancel()
 	n.wg.Wait()
 	if n.Len() != 0 {
 		t.Errorf("%d members are left", n.Len())
@@ -72,11 +73,11 @@ func TestSimultaneousConnect(t *testing.T) {
 			a, b := newNode(t, "inproc/set-a", 1), newNode(t, "inproc/set-b", 2)
 			for i := range 1 + round%3 { // several dials to the same node are no harm
 				if (round+i)%2 == 0 {
-					a.dial(t.Context(), b)
-					b.dial(t.Context(), a)
+					a.dial(b)
+					b.dial(a)
 				} else {
-					b.dial(t.Context(), a)
-					a.dial(t.Context(), b)
+					b.dial(a)
+					a.dial(b)
 				}
 			}
 			time.Sleep(5 * time.Second)
@@ -87,8 +88,6 @@ func TestSimultaneousConnect(t *testing.T) {
 			if ta.Peer().Local != tb.Peer().Remote || ta.Err() != nil || tb.Err() != nil {
 				t.Errorf("different transports: %+v, %v and %+v, %v", ta.Peer(), ta.Err(), tb.Peer(), tb.Err())
 			}
-			a.transports <- ta
-			b.transports <- tb
 			a.stop(t)
 			b.stop(t)
 		})
@@ -179,7 +178,7 @@ func TestHold(t *testing.T) {
 				var other sync.WaitGroup
 				other.Go(func() { answer(tt.dialGoes) })
 				open, next := handshakeBy(t, n, 5)
-				n.dial(t.Context(), &node{listener: &inprocListener{name: "silent"}})
+				n.dial(&node{listener: &inprocListener{name: "silent"}})
 				synctest.Wait()
 				open()
 				got := ""

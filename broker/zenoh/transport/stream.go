@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"bufio"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -13,13 +12,23 @@ import (
 	"time"
 )
 
+// Sizes of the memory that a stream is read into: batches are used where they are, and one read may bring many.
+const (
+	minRead = 1 << 12 // of an idle link
+	maxRead = 1 << 17 // of a busy one
+	calm    = 8       // reads in a row that the small memory had been enough for, after which that is all there is
+)
+
 // streamLink puts the length before each batch.
 type streamLink struct {
 	conn     net.Conn
 	info     LinkInfo
-	in       *bufio.Reader
-	batch    []byte
 	deadline time.Time
+	in       []byte
+	from, to int // what was read and not handed on yet, in the memory
+	small    int // reads in a row that minRead had been enough for
+	out      net.Buffers
+	left     net.Buffers // of out, while that is written
 }
 
 // NewStreamLink makes a link of a connection that carries a stream of bytes, such as the end of a net.Pipe.
@@ -29,7 +38,7 @@ func NewStreamLink(conn net.Conn) Link {
 
 func newStreamLink(conn net.Conn, protocol string) *streamLink {
 	info := LinkInfo{Protocol: protocol, Local: protocol + "/" + conn.LocalAddr().String(), Remote: protocol + "/" + conn.RemoteAddr().String()}
-	return &streamLink{conn: conn, info: info, in: bufio.NewReaderSize(conn, 1<<14)}
+	return &streamLink{conn: conn, info: info}
 }
 
 func (l *streamLink) ReadBatch(deadline time.Time) ([]byte, error) {
@@ -40,26 +49,59 @@ func (l *streamLink) ReadBatch(deadline time.Time) ([]byte, error) {
 		l.deadline = deadline
 	}
 	for {
-		head, err := l.in.Peek(prefix)
-		if err != nil {
-			return nil, fmt.Errorf("read length of batch: %w", noEOF(len(head) > 0, err))
+		need := prefix
+		if l.to-l.from >= prefix {
+			need += int(binary.LittleEndian.Uint16(l.in[l.from:]))
 		}
-		n := int(binary.LittleEndian.Uint16(head))
-		if _, err := l.in.Discard(prefix); err != nil {
-			return nil, fmt.Errorf("read length of batch: %w", err)
-		}
-		if n == 0 {
+		if l.to-l.from < need {
+			if err := l.read(need); err != nil {
+				return nil, fmt.Errorf("read batch: %w", noEOF(l.to > l.from, err))
+			}
 			continue
 		}
-		if cap(l.batch) < n {
-			l.batch = make([]byte, n, min(1<<16, max(2*n, 1<<10)))
+		b := l.in[l.from+prefix : l.from+need]
+		l.from += need
+		if len(b) > 0 { // an empty batch has nothing to say
+			return b, nil
 		}
-		l.batch = l.batch[:n]
-		if _, err := io.ReadFull(l.in, l.batch); err != nil {
-			return nil, fmt.Errorf("read batch: %w", noEOF(true, err))
-		}
-		return l.batch, nil
 	}
+}
+
+// read reads what there is, into memory with room for that many bytes behind what is there.
+func (l *streamLink) read(need int) error {
+	l.makeRoom(need)
+	n, err := l.conn.Read(l.in[l.to:])
+	l.to += n
+	if l.small++; n >= minRead {
+		l.small = 0
+	}
+	if n > 0 {
+		return nil
+	}
+	return err
+}
+
+// makeRoom moves what is there to the front, or into memory of another size: of twice the size when all of it was needed, of the smallest when
+// little was for a while.
+func (l *streamLink) makeRoom(need int) {
+	size := len(l.in)
+	switch {
+	case need > size, l.to == size && size < maxRead:
+		size = max(minRead, need, min(2*size, maxRead))
+	case l.small >= calm && size > minRead && need <= minRead:
+		size = minRead
+	case l.from == l.to:
+		l.from, l.to = 0, 0
+		return
+	case l.from+need <= size && l.to < size:
+		return
+	}
+	into := l.in
+	if size != len(l.in) {
+		into = make([]byte, size)
+	}
+	l.to = copy(into, l.in[l.from:l.to])
+	l.in, l.from = into, 0
 }
 
 // noEOF makes the end of the stream in the middle of a batch another error than the end between two.
@@ -74,6 +116,22 @@ func (l *streamLink) WriteBatch(b []byte) error {
 	binary.LittleEndian.PutUint16(b, uint16(len(b)-prefix))
 	if _, err := l.conn.Write(b); err != nil {
 		return fmt.Errorf("write batch: %w", err)
+	}
+	return nil
+}
+
+// writeBatches writes several at once.
+func (l *streamLink) writeBatches(list [][]byte) error {
+	if len(list) == 1 {
+		return l.WriteBatch(list[0])
+	}
+	l.out = append(l.out[:0], list...)
+	for _, b := range l.out {
+		binary.LittleEndian.PutUint16(b, uint16(len(b)-prefix))
+	}
+	l.left = l.out
+	if _, err := l.left.WriteTo(l.conn); err != nil {
+		return fmt.Errorf("write batches: %w", err)
 	}
 	return nil
 }

@@ -151,15 +151,15 @@ func (t *Transport) write() {
 	pause := t.config.Lease / time.Duration(t.config.KeepAlives)
 	silent := time.NewTimer(pause)
 	defer silent.Stop()
+	var list [gather][]byte
 	for {
-		b, from, last := t.next()
+		n, from, last := t.next(&list)
 		switch {
-		case b != nil:
-			spare, err := t.handOver(b)
-			if err != nil {
+		case n > 0:
+			if err := t.handOver(list[:n]); err != nil {
 				t.end(linkError{err})
 			}
-			t.written(spare, from)
+			t.written(list[:n], from)
 			silent.Reset(pause)
 		case last:
 			t.end(ErrClosed)
@@ -170,7 +170,7 @@ func (t *Transport) write() {
 			return
 		default:
 		}
-		if b != nil {
+		if n > 0 {
 			continue
 		}
 		select {
@@ -186,16 +186,33 @@ func (t *Transport) write() {
 	}
 }
 
-// handOver writes a batch, and gives memory for another, or nil: links within the process keep that of the batch until it was read.
-func (t *Transport) handOver(b []byte) (spare []byte, err error) {
-	if link, ok := t.link.(*inprocLink); ok {
-		return link.exchange(b)
+// gather is how many batches of a lane are written at once: the piece of a large message that did not fit goes with the rest.
+const gather = 4
+
+// handOver writes batches, and leaves memory for others in their place, or nil: links within the process keep that of a batch until it was read.
+func (t *Transport) handOver(list [][]byte) (err error) {
+	if link, ok := t.link.(interface{ writeBatches([][]byte) error }); ok {
+		return link.writeBatches(list)
 	}
-	return b, t.link.WriteBatch(b)
+	local, _ := t.link.(*inprocLink)
+	for i, b := range list {
+		if local != nil {
+			list[i], err = local.exchange(b)
+		} else {
+			err = t.link.WriteBatch(b)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // rest gives back the buffers that a transport which is idle does not need.
 func (t *Transport) rest() {
+	if link, ok := t.link.(*inprocLink); ok {
+		link.rest()
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.free = nil

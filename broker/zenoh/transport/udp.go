@@ -169,7 +169,7 @@ func (l *udpListener) peerAt(from netip.AddrPort, b []byte) *udpPeer {
 		return p
 	}
 	info := LinkInfo{Protocol: "udp", Local: l.Endpoint(), Remote: "udp/" + from.String(), MTU: udpMTU}
-	p = &udpPeer{inbox: inbox{pipe: newPipe(udpDepth)}, listener: l, to: from, info: info, depth: udpHalf}
+	p = &udpPeer{inbox: inbox{pipe: newPipe(udpDepth, udpDepth)}, listener: l, to: from, info: info, depth: udpHalf}
 	select {
 	case l.fresh <- p:
 	default: // closed links that nobody accepted are still in there

@@ -5,17 +5,17 @@ import sys
 
 import zenoh
 
-mode, endpoint = sys.argv[1], sys.argv[2]
 config = zenoh.Config()
-for key, value in {
-    "mode": mode,
-    "scouting/multicast/enabled": False,
-    "listen/endpoints": [endpoint] if mode == "router" else [],
-    "connect/endpoints": [] if mode == "router" else [endpoint],
-}.items():
+for key, value in json.loads(sys.argv[1]).items():
     config.insert_json5(key, json.dumps(value))
 
-with zenoh.open(config) as session:
+try:
+    session = zenoh.open(config)
+except zenoh.ZError as e:
+    print("failed", flush=True)
+    sys.exit(0)
+
+with session:
     print("open", flush=True)
 
     def say(sample):
@@ -24,6 +24,7 @@ with zenoh.open(config) as session:
 
     session.declare_subscriber("to/python/**", say)
     print("ready", flush=True)
+    pattern = bytes(range(251))
     for line in sys.stdin:
         size = int(line)
-        session.put("to/go/a", bytes(i % 251 for i in range(size)), congestion_control=zenoh.CongestionControl.BLOCK)
+        session.put("to/go/a", (pattern * (size // 251 + 1))[:size], congestion_control=zenoh.CongestionControl.BLOCK)
