@@ -160,9 +160,12 @@ func configure(o *options, flags *pflag.FlagSet, lookup func(string) (string, bo
 
 // open runs the router until ctx ends.
 func open(ctx context.Context, config router.Config, metrics string, logger *slog.Logger) error {
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
 	r, err := router.Open(ctx, config)
 	switch {
-	case ctx.Err() != nil && err != nil:
+	case err != nil && ctx.Err() != nil:
 		return errInterrupted
 	case err != nil:
 		return err
