@@ -63,7 +63,7 @@ func TestExitCodes(t *testing.T) {
 		{"bad level", t.Context(), nil, map[string]string{"LOG_LEVEL": "loud"}, exitUsage, "", "LOG_LEVEL"},
 		{"taken port", t.Context(), []string{"-l", taken.Endpoint()}, quiet, exitFailed, "", "address already in use"},
 		{"taken metrics", t.Context(), []string{"-l", "tcp/127.0.0.1:0", "--metrics", strings.TrimPrefix(taken.Endpoint(), "tcp/")}, quiet, exitFailed, "", "metrics"},
-		{"interrupted", interrupted, []string{"-l", "tcp/127.0.0.1:0"}, quiet, exitInterrupted, "", "interrupted"},
+		{"interrupted", interrupted, []string{"-l", "tcp/127.0.0.1:0"}, quiet, exitInterrupted, "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var out, errOut bytes.Buffer
