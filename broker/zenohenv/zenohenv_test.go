@@ -176,3 +176,27 @@ func TestFilesAreRead(t *testing.T) {
 		}
 	}
 }
+
+func TestSessions(t *testing.T) {
+	env := map[string]string{
+		Prefix + "PEERS": "tcp/router:7447", Prefix + "DEFAULT_TIMEOUT": "300", Prefix + "GOSSIP_ENABLED": "false",
+		Prefix + "SCOUTING_MULTICAST_ENABLED": "false", Prefix + "CONFIG": `{timestamping: {enabled: true}}`,
+	}
+	for mode, listen := range map[string]string{"peer": "tcp/[::]:0", "client": ""} {
+		env[Prefix+"MODE"] = mode
+		c, err := load(t, env, Defaults{Mode: "peer"}).SessionConfig()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Mode.String() != mode || strings.Join(c.Listen.Endpoints, "") != listen || c.Connect.Endpoints[0] != "tcp/router:7447" {
+			t.Errorf("%s: got %+v", mode, c)
+		}
+		if c.QueriesDefaultTimeout != 300*time.Millisecond || !c.Timestamping || !c.Scouting.Multicast.Disabled || !c.Scouting.Gossip.Disabled {
+			t.Errorf("%s: got %+v", mode, c)
+		}
+	}
+	env[Prefix+"MODE"] = "router"
+	if _, err := load(t, env, Defaults{Mode: "peer"}).SessionConfig(); err == nil || !strings.Contains(err.Error(), "mode") {
+		t.Errorf("a session that is a router: %v", err)
+	}
+}

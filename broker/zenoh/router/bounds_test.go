@@ -50,6 +50,9 @@ func TestRow11SlowConsumerHarmsOnlyItself(t *testing.T) {
 			}
 			publisher.say(m)
 			fast.hears("put s/a (30000 bytes)")
+			if c.closed {
+				await(t, r, func(Statistics) bool { return strings.Contains(log.String(), "session closed") })
+			}
 			if gone := strings.Contains(log.String(), "unresponsive"); gone != c.closed {
 				t.Errorf("slow session closed: %t; log %s", gone, log.String())
 			}
@@ -119,6 +122,8 @@ func TestRow17LimitsEndFloods(t *testing.T) {
 				return s.Sessions == 1 && s.Interests == 0 && s.Pending == 0 && s.Subscribers+s.Tokens == 0
 			})
 			silent.say(putOf("k", "goes on"))
+			await(t, r, func(Statistics) bool { return strings.Contains(log.String(), "session closed") })
+			silent.sync()
 			if n := strings.Count(log.String(), "limit exceeded"); n != 1 || !strings.Contains(log.String(), "whatami=client") {
 				t.Errorf("log %s", log.String())
 			}

@@ -55,7 +55,7 @@ func start(t testing.TB, config Config) *Router {
 }
 
 func logTo(l *logged) *slog.Logger {
-	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelInfo}))
+	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
 // client is a session made by hand: it says what the test tells it, and keeps all that it hears.

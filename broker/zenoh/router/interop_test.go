@@ -311,9 +311,7 @@ func TestInteropRow12FrozenClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	watcher.hears("no token 1")
-	if !strings.Contains(log.String(), "lease expired") {
-		t.Errorf("log %s", log.String())
-	}
+	await(t, r, func(Statistics) bool { return strings.Contains(log.String(), "lease expired") })
 	if err := frozen.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
