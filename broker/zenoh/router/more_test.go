@@ -189,9 +189,7 @@ func TestRow18SoakLeavesNothing(t *testing.T) {
 	}
 	churn.Wait()
 	await(t, r, func(s Statistics) bool {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		return s.Sessions+s.Subscribers+s.Queryables+s.Tokens+s.Interests+s.Pending+len(r.admitted) == 0
+		return s.Sessions+s.Subscribers+s.Queryables+s.Tokens+s.Interests+s.Pending+r.places() == 0
 	})
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -474,7 +474,7 @@ func TestRow13BadPeers(t *testing.T) {
 		t.Errorf("router: %v", got)
 	}
 	twin.hangUp()
-	await(t, r, func(s Statistics) bool { return s.Sessions == 1 })
+	await(t, r, func(Statistics) bool { return r.places() == 1 })
 	back := dial(t, r, transport.Config{ZID: zid})
 	back.sync()
 
