@@ -79,6 +79,9 @@ func slotsOf(d *deployment) map[string]*slot {
 // bringUp does the steps of a deployment. The caller has the package's token.
 func (p *platform) bringUp(ctx context.Context, proj *project.Project, old *deployment, tell report) (*deployment, error) {
 	tell(control.Progress{Step: control.StepValidate, Message: proj.Name})
+	for _, warning := range proj.Warnings() {
+		tell(control.Progress{Step: control.StepValidate, Message: "warning: " + warning.Error()})
+	}
 	d := &deployment{
 		remembered: remembered{
 			Dir: proj.Dir, Package: proj.Package, Builds: map[string]rememberedFunc{}, Source: project.Fingerprint(proj.Dir, p.dataDir),
@@ -141,6 +144,10 @@ func (p *platform) spec(pkg *opackage.Package, f *opackage.Function, b remembere
 		name, value, _ := strings.Cut(kv, "=")
 		s.Env[name] = value
 	}
+	if f.EffectiveContract() == opackage.GRPCContract {
+		maps.Copy(s.Env, p.containerEnv())
+	}
+	s.HTTP2 = f.NeedsHTTP2()
 	maps.Copy(s.Env, f.Config)
 	if c := f.Provision; c != nil {
 		s.Concurrency = int(c.MaxConcurrency)
@@ -164,6 +171,14 @@ func (p *platform) functionEnv() map[string]string {
 		}
 	}
 	return env
+}
+
+// containerEnv is what function containers find in addition: where they reach their data.
+func (p *platform) containerEnv() map[string]string {
+	if p.zenoh == "" {
+		return nil
+	}
+	return map[string]string{"OPRC_ZENOH_MODE": "client", "OPRC_ZENOH_PEERS": p.zenoh}
 }
 
 // start brings up the functions of a deployment that are not running already just so. The undo that it gives puts back what was there.
@@ -273,7 +288,7 @@ func (p *platform) targets(d *deployment) (map[string]http.RoundTripper, error) 
 		f := &d.Package.Functions[i]
 		name := d.Package.Name + "-" + f.Key
 		if !project.Local(f) {
-			target, err := newRemote(f.URL)
+			target, err := newRemote(f)
 			if err != nil {
 				return nil, err
 			}

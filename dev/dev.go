@@ -10,7 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -20,11 +22,13 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"google.golang.org/grpc"
 
 	"github.com/hpcclab/oaas-go/api/fault"
 	"github.com/hpcclab/oaas-go/dev/control"
 	"github.com/hpcclab/oaas-go/dev/project"
 	"github.com/hpcclab/oaas-go/gateway"
+	"github.com/hpcclab/oaas-go/gateway/rpc"
 	"github.com/hpcclab/oaas-go/internal/telemetry"
 )
 
@@ -120,6 +124,10 @@ func (p *platform) serve(ctx context.Context, l net.Listener, registry *promethe
 	if err != nil {
 		return err
 	}
+	server, err := p.serveGRPC(gw, &gcfg, registry)
+	if err != nil {
+		return err
+	}
 	if err := p.restore(ctx); err != nil {
 		return err
 	}
@@ -133,7 +141,20 @@ func (p *platform) serve(ctx context.Context, l net.Listener, registry *promethe
 	}
 	p.cfg.OnReady(p.status())
 	p.deployFolders(folders)
-	return gw.Serve(ctx, l)
+	return rpc.Serve(l, server, func(l net.Listener) error { return gw.Serve(ctx, l) }, gcfg.DrainTimeout)
+}
+
+// serveGRPC makes the gRPC server of the gateway's port, and has the gateway hand it the calls that come through proxies.
+func (p *platform) serveGRPC(gw *gateway.Gateway, cfg *gateway.Config, registry *prometheus.Registry) (*grpc.Server, error) {
+	server, err := rpc.NewServer(observed{p.grid, p.activity}, rpc.Config{
+		MaxMessageBytes: int(min(cfg.MaxPayloadBytes, math.MaxInt32)), MaxHeaderBytes: uint32(min(cfg.MaxHeaderBytes, math.MaxInt32)),
+		MaxInFlight: cfg.MaxInFlight, Stopping: gw.Stopping(), Logger: p.log, Registerer: registry,
+	})
+	if err != nil {
+		return nil, err
+	}
+	gw.Front(func(next http.Handler) http.Handler { return rpc.Handler(server, 0, next) })
+	return server, nil
 }
 
 // deployFolders has the folders that are not deployed yet deployed by their watchers, so that one that fails is tried again when it changes.

@@ -31,6 +31,10 @@ const platformVariable = "OAAS_DEV_TEST_DATA"
 
 func TestMain(m *testing.M) {
 	runner.MaybeRunGuard()
+	if os.Getenv(containerVariable) != "" {
+		serveContainer()
+		return
+	}
 	if dir := os.Getenv(platformVariable); dir != "" {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 		err := Run(ctx, Config{

@@ -100,7 +100,7 @@ classes:
     function_bindings: [{name: ring, function_key: fn}]
 functions: [{key: fn, url: "http://f.example"}]
 deployments:
-  - {key: c, package_name: shop, class_key: cart, odgm: {partition_count: 4, options: {mailbox_limit: "9"}}}
+  - {key: c, package_name: shop, class_key: cart, odgm: {partition_count: 4, options: {mailbox_limit: "9"}, invocations: {disabled_fn: [get]}}}
   - {key: a, package_name: shop, class_key: alarm}
 `))
 	if err != nil {
@@ -114,7 +114,7 @@ deployments:
 		t.Fatalf("%d classes, %v", len(classes), err)
 	}
 	c := classes[0]
-	if c.Name != "shop.cart" || c.Package != "shop" || c.Partitions != 4 || c.Engine != "pebble" || c.MailboxLimit != 9 || c.ResultTTL.Hours() != 1 {
+	if c.Name != "shop.cart" || c.Package != "shop" || c.Partitions != 4 || c.Engine != "pebble" || c.MailboxLimit != 9 || !c.Disabled["get"] || c.Disabled["add"] || c.ResultTTL.Hours() != 1 {
 		t.Errorf("class %+v", c)
 	}
 	add, get, calc := c.Methods["add"], c.Methods["get"], c.Methods["calc"]
@@ -151,7 +151,7 @@ deployments:
 func TestSlotWaits(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = w.Write([]byte(r.URL.Path)) }))
 	defer server.Close()
-	target, err := newRemote(server.URL + "/base")
+	target, err := newRemote(&opackage.Function{URL: server.URL + "/base"})
 	if err != nil {
 		t.Fatal(err)
 	}

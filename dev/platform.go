@@ -25,6 +25,7 @@ type platform struct {
 	log      *slog.Logger
 	dataDir  string
 	url      string // of the gateway, as functions see it
+	zenoh    string // endpoint for function containers, as tcp/127.0.0.1:7447; empty for none. Set before a function starts.
 	started  time.Time
 	grid     *odgm.Grid
 	runner   *runner.Runner

@@ -3,6 +3,7 @@ package dev
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -49,7 +50,7 @@ func (p *platform) restoreProject(ctx context.Context, r remembered) (*deploymen
 			d.specs[name] = p.spec(r.Package, f, r.Builds[f.Key])
 			continue
 		}
-		target, err := newRemote(f.URL)
+		target, err := newRemote(f)
 		if err != nil {
 			return d, err
 		}
@@ -113,7 +114,11 @@ func (p *platform) restart(ctx context.Context, d *deployment) {
 func (p *platform) reload(ctx context.Context, dir string) {
 	begun := time.Now()
 	p.activity.add(control.Activity{Kind: control.KindReload, Message: "building " + dir})
-	d, err := p.deploy(ctx, dir, func(control.Progress) {})
+	d, err := p.deploy(ctx, dir, func(done control.Progress) {
+		if strings.HasPrefix(done.Message, "warning: ") {
+			p.activity.add(control.Activity{Kind: control.KindReload, Message: done.Message})
+		}
+	})
 	if ctx.Err() != nil {
 		return
 	}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/hpcclab/oaas-go/api/fault"
+	"github.com/hpcclab/oaas-go/api/opackage"
+	"github.com/hpcclab/oaas-go/odgm/container"
 )
 
 // slot is where the calls of a function go. Classes are bound to slots, so that they can be deployed before their functions have started: a
@@ -70,21 +72,33 @@ func (s *slot) wait(ctx context.Context) (http.RoundTripper, error) {
 // remote sends calls to a function that somebody else runs.
 type remote struct {
 	url *url.URL
+	// service is true where the requests' own paths are kept, as they name a service of gRPC.
+	service bool
 	*http.Transport
 }
 
-func newRemote(address string) (*remote, error) {
-	u, err := url.Parse(address)
+func newRemote(f *opackage.Function) (*remote, error) {
+	u, err := url.Parse(f.URL)
 	if err != nil {
-		return nil, fault.New(fault.InvalidArgument, "url %q: %v", address, err)
+		return nil, fault.New(fault.InvalidArgument, "url %q: %v", f.URL, err)
 	}
-	return &remote{u, &http.Transport{MaxIdleConnsPerHost: 512, IdleConnTimeout: 30 * time.Second, DisableCompression: true}}, nil
+	if u.Scheme == "grpc" {
+		u.Scheme = "http"
+	}
+	t := &http.Transport{MaxIdleConnsPerHost: 512, IdleConnTimeout: 30 * time.Second, DisableCompression: true}
+	if f.NeedsHTTP2() {
+		t = container.NewTransport()
+	}
+	return &remote{u, f.EffectiveContract() == opackage.GRPCContract, t}, nil
 }
 
 // RoundTrip sends the request to the function's address.
 func (r *remote) RoundTrip(req *http.Request) (*http.Response, error) {
 	out, u := *req, *req.URL
-	u.Scheme, u.Host, u.Path, u.RawPath = r.url.Scheme, r.url.Host, r.url.Path, r.url.RawPath
+	u.Scheme, u.Host = r.url.Scheme, r.url.Host
+	if !r.service {
+		u.Path, u.RawPath = r.url.Path, r.url.RawPath
+	}
 	if u.Path == "" {
 		u.Path = "/"
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/hpcclab/oaas-go/api/oprc"
 	"github.com/hpcclab/oaas-go/odgm"
 	"github.com/hpcclab/oaas-go/odgm/call"
+	"github.com/hpcclab/oaas-go/odgm/container"
 	"github.com/hpcclab/oaas-go/odgm/object"
 	"github.com/hpcclab/oaas-go/odgm/record"
 )
@@ -49,6 +50,12 @@ func translateClass(p *opackage.Package, d *opackage.Deployment, transport func(
 			class.Access[b.Name] = string(access)
 		}
 	}
+	if in := d.Odgm.Invocations; in != nil {
+		class.Disabled = map[string]bool{}
+		for _, name := range in.Disabled {
+			class.Disabled[name] = true
+		}
+	}
 	for i := range c.Triggers {
 		class.Triggers = append(class.Triggers, translateTrigger(p, c, &c.Triggers[i]))
 	}
@@ -66,10 +73,17 @@ func translateMethod(p *opackage.Package, b *opackage.Binding) (call.Method, err
 	if err != nil {
 		return call.Method{}, fault.Wrap(fault.InvalidArgument, err, "method %s", b.Name)
 	}
-	return call.Method{
+	m := call.Method{
 		Name: b.Name, Function: p.Name + "-" + b.FunctionKey, Stateless: b.Stateless, ReadOnly: b.IsReadonly(), State: state,
 		Timeout: b.EffectiveTimeout(), Retries: int(b.Retries),
-	}, nil
+	}
+	if f := p.Function(b.FunctionKey); f != nil && f.EffectiveContract() == opackage.GRPCContract {
+		m.Container = true
+		if b.Timeout == "" {
+			m.Timeout = container.DefaultTimeout
+		}
+	}
+	return m, nil
 }
 
 // eventTypes has the grid's name of what a trigger waits for.

@@ -16,7 +16,12 @@ import (
 
 // Invoke runs a method of the object t, or a stateless function of the class when t has no id, and gives its result.
 func (g *Grid) Invoke(ctx context.Context, c call.Call, t Target) (call.Answer, error) {
-	p, m, err := g.prepare(&c, t)
+	return g.invoke(ctx, c, t, nil)
+}
+
+// invoke runs a call that the platform itself makes for an origin, or that came from outside when there is none.
+func (g *Grid) invoke(ctx context.Context, c call.Call, t Target, from *origin) (call.Answer, error) {
+	p, m, err := g.prepare(&c, t, from)
 	if err != nil {
 		return call.Answer{}, err
 	}
@@ -25,20 +30,23 @@ func (g *Grid) Invoke(ctx context.Context, c call.Call, t Target) (call.Answer, 
 
 // InvokeAsync takes a call to run it later. When it returns, the call is on disk: it runs at least once, with one effect.
 func (g *Grid) InvokeAsync(ctx context.Context, c call.Call, t Target) (*record.Invocation, error) {
-	p, _, err := g.prepare(&c, t)
+	p, _, err := g.prepare(&c, t, nil)
 	if err != nil {
 		return nil, err
 	}
 	return p.async.Submit(ctx, c)
 }
 
-// prepare finds the partition and the method of a call and fills in its identity.
-func (g *Grid) prepare(c *call.Call, t Target) (*partition, call.Method, error) {
+// prepare finds the partition and the method of a call, refuses a caller that may not call it, and fills in the call's identity.
+func (g *Grid) prepare(c *call.Call, t Target, from *origin) (*partition, call.Method, error) {
 	cls, err := g.class(t.Class)
 	if err != nil {
 		return nil, call.Method{}, err
 	}
 	m, err := cls.method(c.Method)
+	if err == nil {
+		err = g.admit(cls.spec.Load(), c, from)
+	}
 	if err != nil {
 		return nil, call.Method{}, err
 	}

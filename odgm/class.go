@@ -26,8 +26,10 @@ type Class struct {
 	MailboxLimit int
 	// ResultTTL is how long results of calls are kept; 0 means the default.
 	ResultTTL time.Duration
-	// Access has the access modifier of methods that are not PUBLIC.
+	// Access has the access modifier, Internal or Private, of methods that are not public.
 	Access map[string]string
+	// Disabled are methods that nobody may call for now.
+	Disabled map[string]bool
 }
 
 // Subscription says which CloudEvents call which method on which object.

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/hpcclab/oaas-go/api/fault"
+	"github.com/hpcclab/oaas-go/odgm/call"
 	"github.com/hpcclab/oaas-go/odgm/engine/backend"
 	"github.com/hpcclab/oaas-go/odgm/invoke"
 	"github.com/hpcclab/oaas-go/odgm/outbox"
@@ -230,6 +231,9 @@ func (g *Grid) openPartition(ctx context.Context, spec *Class, number uint32, di
 		return p, err
 	}
 	p.outbox.Store(box)
-	p.async = invoke.NewAsync(invoke.AsyncConfig{Executor: g.executor, Shard: p.shard, Class: spec.Name, Partition: number, Method: c.method, Wait: g.gate.wait})
+	p.async = invoke.NewAsync(invoke.AsyncConfig{
+		Executor: g.executor, Shard: p.shard, Class: spec.Name, Partition: number, Method: c.method, Wait: g.gate.wait,
+		Admit: func(kept *call.Call) error { return g.admit(c.spec.Load(), kept, originOf(kept.Caller)) },
+	})
 	return p, nil
 }

@@ -106,17 +106,21 @@ func (g *Grid) deliverCall(ctx context.Context, ev *record.Event, change *change
 	if target.GetByHash() {
 		number = AnyPartition
 	}
-	_, err = g.Invoke(ctx, call.Call{
+	from := &origin{caller: "trigger", class: ev.GetClass()}
+	if ev.GetObjectTrigger() {
+		from.class = "" // whoever can write the object has declared it
+	}
+	_, err = g.invoke(ctx, call.Call{
 		Method: target.GetMethod(), Payload: payload, ContentType: "application/json", Options: target.GetOptions(),
-		IdempotencyKey: "event:" + changes.Source(ev.GetClass(), ev.GetPartition(), ev.GetObject()) + ":" + ev.GetId(), Depth: ev.GetDepth(), Caller: "trigger",
-	}, Target{Class: target.GetClass(), Partition: number, ID: target.GetObject()})
+		IdempotencyKey: "event:" + changes.Source(ev.GetClass(), ev.GetPartition(), ev.GetObject()) + ":" + ev.GetId(), Depth: ev.GetDepth(),
+	}, Target{Class: target.GetClass(), Partition: number, ID: target.GetObject()}, from)
 	return err
 }
 
 // hopeless reports whether the same event would be refused again.
 func hopeless(err error) bool {
 	switch fe := fault.From(err); fe.Code {
-	case fault.InvalidArgument, fault.InvalidObjectID, fault.IdempotencyMismatch, fault.TooLarge, fault.DecodeError, fault.UnsupportedType:
+	case fault.InvalidArgument, fault.InvalidObjectID, fault.IdempotencyMismatch, fault.TooLarge, fault.DecodeError, fault.UnsupportedType, fault.Forbidden:
 		return true
 	case fault.FunctionError:
 		const requestTimeout, tooEarly, tooMany = 408, 425, 429
@@ -181,11 +185,11 @@ func (g *Grid) dispatchTo(ctx context.Context, class string, sub Subscription, e
 	if done.Err != nil {
 		return done
 	}
-	_, done.Err = g.Invoke(ctx, call.Call{
+	_, done.Err = g.invoke(ctx, call.Call{
 		Method: sub.Method, Payload: ev.Data(), ContentType: ev.DataContentType(), IdempotencyKey: eventing.IdempotencyKey(ev.Source(), ev.ID()),
-		Depth: changes.Depth(ev), Caller: "event",
+		Depth:   changes.Depth(ev),
 		Options: map[string]string{"ce-type": ev.Type(), "ce-source": ev.Source(), "ce-id": ev.ID(), "ce-subject": ev.Subject()},
-	}, Target{Class: class, Partition: AnyPartition, ID: done.Object})
+	}, Target{Class: class, Partition: AnyPartition, ID: done.Object}, &origin{caller: "event", class: class})
 	return done
 }
 

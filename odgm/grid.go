@@ -59,7 +59,8 @@ type Grid struct {
 	conditions *condition.Cache
 	sinks      *eventing.Sink
 	events     *eventMetrics
-	gets       prometheus.Counter
+	gets       shard.Variants
+	normalize  prometheus.Histogram
 	gate       gate
 
 	deploying sync.Mutex // one deployment at a time; before mu
@@ -107,9 +108,14 @@ func (g *Grid) assemble() (err error) {
 	if g.events, err = newEventMetrics(g.cfg.Registerer); err != nil {
 		return err
 	}
-	g.gets = prometheus.NewCounter(prometheus.CounterOpts{Name: "odgm_get_total", Help: "Reads of objects and entries."})
-	if err := g.cfg.Registerer.Register(g.gets); err != nil {
-		return fmt.Errorf("register read metrics: %w", err)
+	g.gets = shard.NewVariants("odgm_get_total", "Reads of objects and entries.", "variant")
+	g.normalize = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "odgm_normalize_latency_ms", Help: "Time to check and normalise an object id, in milliseconds.", Buckets: []float64{.0001, .0005, .001, .01, .1, 1},
+	})
+	for _, c := range []prometheus.Collector{&g.gets, g.normalize} {
+		if err := g.cfg.Registerer.Register(c); err != nil {
+			return fmt.Errorf("register metrics of objects: %w", err)
+		}
 	}
 	if g.cache, err = shard.NewCache(g.cfg.CacheBytes); err != nil {
 		return err
@@ -210,7 +216,9 @@ func (g *Grid) locate(t Target) (*partition, object.Ref, error) {
 	if err != nil {
 		return nil, object.Ref{}, err
 	}
+	begun := time.Now()
 	id, err := object.NormalizeID(t.ID)
+	g.normalize.Observe(float64(time.Since(begun)) / float64(time.Millisecond))
 	if err != nil {
 		return nil, object.Ref{}, err
 	}

@@ -21,18 +21,24 @@ func TestMetricsOfOaaSRS(t *testing.T) {
 	deploy(t, g, Class{Name: "test.m", Triggers: []*record.ClassTrigger{{
 		Name: "t", On: oprc.EventType_EVENT_TYPE_DATA_UPDATE, Target: &record.Target{Sink: "default"},
 	}}})
-	here := at("test.m", "o")
+	here, numbered := at("test.m", "o"), at("test.m", "42")
 	for range 2 {
 		if _, err := g.Write(t.Context(), here, object.Change{Puts: []object.Entry{{Key: "a"}, {Key: "b"}}}, WriteOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
+	if _, err := g.Write(t.Context(), numbered, object.Change{Puts: []object.Entry{{Key: "0"}}}, WriteOptions{}); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := g.Delete(t.Context(), here, object.Expect{}, WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	entry(g, here, "a")
+	entry(g, numbered, "0")
+	entry(g, numbered, "1")
 	want := map[string]float64{
-		"odgm_object_set_total": 3, "odgm_objects_created_total": 1, "odgm_entry_mutations_total": 6, "odgm_get_total": 1,
+		"odgm_object_set_total string": 3, "odgm_object_set_total numeric": 1, "odgm_objects_created_total": 2, "odgm_normalize_latency_ms": 7,
+		"odgm_entry_mutations_total string": 6, "odgm_entry_mutations_total numeric": 1, "odgm_get_total string": 1, "odgm_get_total numeric": 2,
 		"odgm_events_emitted_create_total": 0, "odgm_events_emitted_update_total": 2, "odgm_events_emitted_delete_total": 0,
 	}
 	families, err := registry.Gather()
@@ -40,11 +46,16 @@ func TestMetricsOfOaaSRS(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, f := range families {
-		if expected, found := want[f.GetName()]; found {
-			delete(want, f.GetName())
-			if got := f.GetMetric()[0].GetCounter().GetValue(); got != expected {
-				t.Errorf("%s is %v, want %v", f.GetName(), got, expected)
+		for _, m := range f.GetMetric() {
+			name := f.GetName()
+			for _, label := range m.GetLabel() {
+				name += " " + label.GetValue()
 			}
+			got := m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
+			if expected, found := want[name]; found && got != expected {
+				t.Errorf("%s is %v, want %v", name, got, expected)
+			}
+			delete(want, name)
 		}
 	}
 	if len(want) > 0 {

@@ -35,7 +35,7 @@ func (g *Grid) Get(ctx context.Context, t Target, sel object.Selector) (object.O
 	if err != nil {
 		return object.Object{}, ref, err
 	}
-	g.gets.Inc()
+	g.gets.Of(ref.ID).Inc()
 	obj, err := p.shard.Object(ctx, ref.ID, sel)
 	return obj, ref, err
 }
@@ -49,7 +49,7 @@ func (g *Grid) Entry(ctx context.Context, t Target, key string) (object.Entry, o
 	if key, err = object.NormalizeKey(key); err != nil {
 		return object.Entry{}, object.Meta{}, err
 	}
-	g.gets.Inc()
+	g.gets.Of(ref.ID).Inc()
 	return p.shard.Entry(ctx, ref.ID, key)
 }
 
@@ -57,6 +57,9 @@ func (g *Grid) Entry(ctx context.Context, t Target, key string) (object.Entry, o
 func (g *Grid) Write(ctx context.Context, t Target, change object.Change, opt WriteOptions) (Written, error) {
 	p, ref, err := g.locate(t)
 	if err != nil {
+		return Written{}, err
+	}
+	if err := g.admitTriggers(change.Triggers); err != nil {
 		return Written{}, err
 	}
 	w, err := writeOf(ref, &change)

@@ -24,6 +24,7 @@ const (
 	UnsupportedType     Code = "UNSUPPORTED_TYPE"     // a content type that the endpoint does not take
 	TooLarge            Code = "TOO_LARGE"            // a body, header or value over a limit
 	Forbidden           Code = "FORBIDDEN"            // the caller may not do this
+	FunctionDisabled    Code = "FUNCTION_DISABLED"    // the deployment has switched the method off
 	NoClass             Code = "NO_CLASS"             // no such class is deployed
 	NoPartition         Code = "NO_PARTITION"         // the class has fewer partitions
 	NoObject            Code = "NO_OBJECT"            // no such object
@@ -72,6 +73,7 @@ var statuses = map[Code]struct{ http, grpc int }{
 	UnsupportedType:     {http.StatusUnsupportedMediaType, grpcInvalidArgument},
 	TooLarge:            {http.StatusRequestEntityTooLarge, grpcResourceExhausted},
 	Forbidden:           {http.StatusForbidden, grpcPermissionDenied},
+	FunctionDisabled:    {http.StatusForbidden, grpcFailedPrecondition},
 	NoClass:             {http.StatusNotFound, grpcNotFound},
 	NoPartition:         {http.StatusNotFound, grpcNotFound},
 	NoObject:            {http.StatusNotFound, grpcNotFound},

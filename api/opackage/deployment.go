@@ -65,6 +65,21 @@ type OdgmData struct {
 	Log            *string             `json:"log,omitempty"`
 	Options        map[string]string   `json:"options,omitempty"`
 	ZenohMode      *string             `json:"zenoh_mode,omitempty"`
+	Invocations    *Invocations        `json:"invocations,omitempty"`
+}
+
+// Invocations say what of a class's methods a deployment serves, under the names of OaaS-RS's collections.
+type Invocations struct {
+	// Routes are settings of single methods, by their names.
+	Routes map[string]Route `json:"fn_routes,omitempty"`
+	// Disabled are methods that nobody may call.
+	Disabled []string `json:"disabled_fn,omitempty"`
+}
+
+// Route has settings of one method. Both are about replicas that take over from each other; where a partition has one copy, that one serves.
+type Route struct {
+	Standby     bool     `json:"standby,omitempty"`
+	ActiveGroup []uint64 `json:"active_group,omitempty"`
 }
 
 // ShardType is how the replicas of a partition are kept alike.

@@ -57,6 +57,25 @@ func (c *Class) Persistent() bool { return c.StateSpec != nil && c.StateSpec.Per
 // IsReadonly says whether the method may change nothing, in either spelling.
 func (b *Binding) IsReadonly() bool { return b.Readonly || b.Immutable }
 
+// grpcScheme is that of the URLs of function containers.
+const grpcScheme = "grpc"
+
+// EffectiveContract gives how the function is called: as it says, else gRPC for a grpc:// URL or if it needs HTTP/2, as functions of OaaS-RS do.
+func (f *Function) EffectiveContract() Contract {
+	switch {
+	case f.Contract != "":
+		return f.Contract
+	case strings.HasPrefix(f.URL, grpcScheme+"://"), f.Provision != nil && f.Provision.NeedHTTP2:
+		return GRPCContract
+	}
+	return HTTPContract
+}
+
+// NeedsHTTP2 reports whether the function is called over HTTP/2.
+func (f *Function) NeedsHTTP2() bool {
+	return f.EffectiveContract() == GRPCContract || f.Provision != nil && f.Provision.NeedHTTP2
+}
+
 // EffectiveTimeout is how long a call of the method may take.
 func (b *Binding) EffectiveTimeout() time.Duration {
 	if d, err := time.ParseDuration(b.Timeout); err == nil && d > 0 {

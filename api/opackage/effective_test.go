@@ -138,3 +138,24 @@ func TestSplitClassName(t *testing.T) {
 		}
 	}
 }
+
+func TestEffectiveContract(t *testing.T) {
+	http2 := &ProvisionConfig{NeedHTTP2: true}
+	for _, tc := range []struct {
+		function Function
+		contract Contract
+		http2    bool
+	}{
+		{Function{}, HTTPContract, false},
+		{Function{URL: "http://h"}, HTTPContract, false},
+		{Function{URL: "grpc://h"}, GRPCContract, true},
+		{Function{Contract: GRPCContract}, GRPCContract, true},
+		{Function{URL: "http://h", Provision: http2}, GRPCContract, true},
+		{Function{Contract: HTTPContract, Provision: http2}, HTTPContract, true},
+		{Function{Provision: &ProvisionConfig{}}, HTTPContract, false},
+	} {
+		if f := &tc.function; f.EffectiveContract() != tc.contract || f.NeedsHTTP2() != tc.http2 {
+			t.Errorf("%+v: contract %s, HTTP/2 %v", tc.function, f.EffectiveContract(), f.NeedsHTTP2())
+		}
+	}
+}

@@ -95,8 +95,10 @@ type Function struct {
 	// Build and Command replace the runtime's own way to build and to start the function.
 	Build   []string `json:"build,omitempty"`
 	Command []string `json:"command,omitempty"`
-	// URL is a function that somebody else runs, instead of Runtime.
+	// URL is a function that somebody else runs, instead of Runtime: http(s)://, or grpc://host:port for a function container of OaaS-RS.
 	URL string `json:"url,omitempty"`
+	// Contract says how the function is called; ask [Function.EffectiveContract].
+	Contract Contract `json:"contract,omitempty"`
 	// Scaling has Knative's autoscaling annotations.
 	Scaling map[string]string `json:"scaling,omitempty"`
 }
@@ -111,6 +113,16 @@ const (
 	MacroFunction   FunctionType = "MACRO"
 	LogicalFunction FunctionType = "LOGICAL"
 	WasmFunction    FunctionType = "WASM"
+)
+
+// Contract is how a function is called.
+type Contract string
+
+// The contracts. GRPCContract is that of OaaS-RS: the function serves the gRPC service oprc.OprcFunction, and gets and changes state by data calls of
+// its own. HTTPContract is that of docs/function-contract.md: state travels with the call.
+const (
+	HTTPContract Contract = "http"
+	GRPCContract Contract = "grpc"
 )
 
 // Runtime names a way to build and start a function from source.
@@ -130,13 +142,14 @@ type ProvisionConfig struct {
 	WasmModuleURL  *string `json:"wasm_module_url,omitempty"`
 	Port           *uint16 `json:"port"`
 	// MaxConcurrency is the number of calls that one instance takes at once; 0 is no limit.
-	MaxConcurrency uint32  `json:"max_concurrency"`
-	NeedHTTP2      bool    `json:"need_http2"`
-	CPURequest     *string `json:"cpu_request"`
-	MemoryRequest  *string `json:"memory_request"`
-	CPULimit       *string `json:"cpu_limit"`
-	MemoryLimit    *string `json:"memory_limit"`
-	MinScale       *uint32 `json:"min_scale"`
+	MaxConcurrency uint32 `json:"max_concurrency"`
+	// NeedHTTP2 has the function called over HTTP/2 without encryption; unless the function says otherwise, its contract is then gRPC.
+	NeedHTTP2     bool    `json:"need_http2"`
+	CPURequest    *string `json:"cpu_request"`
+	MemoryRequest *string `json:"memory_request"`
+	CPULimit      *string `json:"cpu_limit"`
+	MemoryLimit   *string `json:"memory_limit"`
+	MinScale      *uint32 `json:"min_scale"`
 	// MaxScale bounds the number of instances; nil and 0 are no bound.
 	MaxScale *uint32 `json:"max_scale"`
 	WasmFuel *uint64 `json:"wasm_fuel,omitempty"`

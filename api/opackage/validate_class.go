@@ -49,6 +49,9 @@ func (v *validator) binding(path string, b *Binding) {
 	if b.Stateless && len(b.State) > 0 {
 		v.fail(path+".state", "a stateless method has no object, so no state can travel with its calls")
 	}
+	if f := v.functions[b.FunctionKey]; f != nil && len(b.State) > 0 && f.EffectiveContract() == GRPCContract {
+		v.fail(path+".state", "function %s has contract grpc, so it reads state by calls of its own and none travels: leave state out", quote(f.Key))
+	}
 	selectors := map[string]string{}
 	for i, selector := range b.State {
 		at := index(path+".state", i)
@@ -132,6 +135,9 @@ func (v *validator) target(path string, c *Class, t *Target) {
 		v.check(path+".method", checkName(t.Method, true))
 	default:
 		v.methodOf(path+".method", class, t.Method)
+		if b := v.methods[class][t.Method]; b != nil && b.AccessModifier == Private && class != c {
+			v.fail(path+".method", "%s of class %s is PRIVATE: only triggers of that class may call it; make it INTERNAL", quote(t.Method), quote(class.Key))
+		}
 	}
 	if class != nil && t.Partition != nil {
 		v.targetPartition(path+".partition", class, *t.Partition)

@@ -24,6 +24,9 @@ func (v *validator) deployment(path string, d *Deployment) {
 	}
 	if d.Odgm != nil {
 		v.odgm(path+".odgm", d.Odgm)
+		if d.Odgm.Invocations != nil {
+			v.invocations(path+".odgm.invocations", v.classes[d.ClassKey], d.Odgm.Invocations)
+		}
 	}
 	if d.Telemetry != nil {
 		v.fraction(path+".telemetry.sampling_rate", d.Telemetry.SamplingRate)
@@ -70,6 +73,21 @@ func (v *validator) odgm(path string, o *OdgmData) {
 		choice(v, path+".zenoh_mode", *o.ZenohMode, "peer", "client", "router")
 	}
 	v.options(path+".options", o.Options)
+}
+
+// invocations wants methods of the class, where the document has it.
+func (v *validator) invocations(path string, c *Class, in *Invocations) {
+	if c == nil {
+		return
+	}
+	for _, name := range sortedKeys(in.Routes) {
+		v.methodOf(keyPath(path+".fn_routes", name), c, name)
+	}
+	seen := map[string]string{}
+	for i, name := range in.Disabled {
+		v.methodOf(index(path+".disabled_fn", i), c, name)
+		v.unique(seen, index(path+".disabled_fn", i), "method", name)
+	}
 }
 
 func (v *validator) count(path string, value *uint32, most uint32) {

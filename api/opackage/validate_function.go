@@ -3,6 +3,7 @@ package opackage
 import (
 	"fmt"
 	"maps"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -24,6 +25,7 @@ func (v *validator) function(at string, f *Function) {
 	}
 	v.argv(at+".build", f.Build)
 	v.argv(at+".command", f.Command)
+	choice(v, at+".contract", f.Contract, HTTPContract, GRPCContract)
 	v.functionURL(at, f)
 	v.scaling(at+".scaling", f.Scaling)
 }
@@ -32,7 +34,11 @@ func (v *validator) functionURL(at string, f *Function) {
 	if f.URL == "" {
 		return
 	}
-	v.check(at+".url", checkURL(f.URL))
+	if f.EffectiveContract() == GRPCContract {
+		v.check(at+".url", checkContainerURL(f.URL))
+	} else {
+		v.check(at+".url", checkURL(f.URL))
+	}
 	for _, other := range []struct {
 		key   string
 		given bool
@@ -44,6 +50,23 @@ func (v *validator) functionURL(at string, f *Function) {
 			v.fail(at+"."+other.key, "the function has a url, so somebody else runs it: %s does not go with url", other.key)
 		}
 	}
+}
+
+// checkContainerURL wants the address of a gRPC server, whose paths are given by the service.
+func checkContainerURL(text string) string {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Scheme != grpcScheme:
+		if why := checkURL(text); why != "" {
+			return why + ", or grpc://host:port for a function container"
+		}
+	case u.Hostname() == "":
+		return quote(text) + " is a URL without a host"
+	}
+	if u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.User != nil || u.Fragment != "" {
+		return quote(text) + " has more than a host and a port, which is all that the URL of a function container can have"
+	}
+	return ""
 }
 
 // checkSource wants a folder that means the same on every machine.
@@ -156,4 +179,4 @@ func (v *validator) quantity(at string, text *string) (float64, bool) {
 	return value, ok
 }
 
-func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -26,6 +26,10 @@ func deployment(rest string) string {
 	return "name: p\nclasses: [{key: c}]\ndeployments: [{key: d, class_key: c, " + rest + "}]\n"
 }
 
+func deploymentOfMethod(invocations string) string {
+	return binding("stateless: false") + "deployments: [{key: d, class_key: c, odgm: {invocations: {" + invocations + "}}}]\n"
+}
+
 func indent(lines, by string) string {
 	if lines == "" {
 		return ""
@@ -78,6 +82,16 @@ func TestValidateRefuses(t *testing.T) {
 
 		{"access", binding("access_modifier: PUBLICK"),
 			`classes[0].function_bindings[0].access_modifier: "PUBLICK" is not one of PUBLIC, INTERNAL, PRIVATE; did you mean "PUBLIC"?`},
+		{"trigger of another class calls a private method", "name: p\nfunctions: [{key: f}]\nclasses:\n" +
+			"- {key: a, triggers: [{name: t, on: entry.created, target: {class: b, method: m}}]}\n" +
+			"- {key: b, function_bindings: [{name: m, function_key: f, access_modifier: PRIVATE}]}\n",
+			`classes[0].triggers[0].target.method: "m" of class "b" is PRIVATE: only triggers of that class may call it; make it INTERNAL`},
+		{"disabled_fn of no method", deploymentOfMethod("disabled_fn: [mm]"),
+			`deployments[0].odgm.invocations.disabled_fn[0]: the class "c" has no method "mm"; did you mean "m"?`},
+		{"disabled_fn twice", deploymentOfMethod("disabled_fn: [m, m]"),
+			`deployments[0].odgm.invocations.disabled_fn[1]: the method "m" is there twice, first at deployments[0].odgm.invocations.disabled_fn[0]`},
+		{"route of no method", deploymentOfMethod("fn_routes: {n: {standby: true}}"),
+			`deployments[0].odgm.invocations.fn_routes.n: the class "c" has no method "n"; did you mean "m"?`},
 		{"stateless readonly", binding("stateless: true, readonly: true"),
 			"classes[0].function_bindings[0].readonly: a stateless method has no object, so it cannot be readonly"},
 		{"stateless with state", binding("stateless: true, state: [a]"),
@@ -167,6 +181,14 @@ func TestValidateRefuses(t *testing.T) {
 		{"backslash", function(`source: 'a\b'`), `functions[0].source: "a\\b" holds a backslash; write / between folders`},
 		{"empty program", function("command: [\"\"]"), "functions[0].command[0]: the program to run must not be empty"},
 		{"url", function("url: localhost:80"), `functions[0].url: "localhost:80" is not a URL that starts with http:// or https://`},
+		{"contract", function("contract: gprc"), `functions[0].contract: "gprc" is not one of http, grpc; did you mean "grpc"?`},
+		{"container without host", function("url: \"grpc://:80\""), `functions[0].url: "grpc://:80" is a URL without a host`},
+		{"container with path", function("url: \"http://h/a\", contract: grpc"),
+			`functions[0].url: "http://h/a" has more than a host and a port, which is all that the URL of a function container can have`},
+		{"container with another scheme", function("url: \"dns://h\", contract: grpc"),
+			`functions[0].url: "dns://h" is not a URL that starts with http:// or https://, or grpc://host:port for a function container`},
+		{"container called by HTTP", function("url: \"grpc://h\", contract: http"),
+			`functions[0].url: "grpc://h" is not a URL that starts with http:// or https://`},
 		{"url and runtime", function("url: \"http://h\", runtime: go"),
 			"functions[0].runtime: the function has a url, so somebody else runs it: runtime does not go with url"},
 		{"environment name", function("config: {1A: x}"),

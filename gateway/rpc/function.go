@@ -106,10 +106,7 @@ func respond(answer *call.Answer, err error) (*oprc.InvocationResponse, error) {
 
 // failureOf gives the status of a function's own failure; own is false for those of the platform.
 func failureOf(fe *fault.Error) (kind oprc.ResponseStatus, own bool) {
-	switch {
-	case fe.Code == fault.InvalidArgument && fe.Status != 0: // said by a function, and not by the platform
-		return oprc.ResponseStatus_INVALID_REQUEST, true
-	case fe.Code != fault.FunctionError:
+	if fe.Code != fault.FunctionError {
 		return 0, false
 	}
 	switch fe.HTTPStatus() {

@@ -164,7 +164,7 @@ func (f *failing) Invoke(context.Context, call.Call, odgm.Target) (call.Answer, 
 
 // What a container says, as a response or as a gRPC error, reaches a gRPC caller as it was.
 func TestFailuresOfContainers(t *testing.T) {
-	invalid := fault.New(fault.InvalidArgument, "function container grpc://x, method m: answered INVALID_REQUEST: bad")
+	invalid := fault.New(fault.FunctionError, "function container grpc://x, method m: answered INVALID_REQUEST: bad")
 	invalid.Status, invalid.Body, invalid.ContentType = http.StatusBadRequest, []byte("bad"), "text/plain"
 	bare := fault.New(fault.FunctionError, "function f, method m: answered 500")
 	for _, c := range []struct {

@@ -3,12 +3,9 @@ package rpc
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"sync"
 	"time"
-
-	"google.golang.org/grpc"
 )
 
 // Split shares a listener between a gRPC server, which serves its connections more than twice as fast as an HTTP server can for it, and an HTTP
@@ -180,21 +177,4 @@ func (r *resumed) CloseWrite() error {
 		return conn.CloseWrite()
 	}
 	return nil
-}
-
-// Stop ends a server: calls that have begun finish until ctx ends, and are cut off then.
-func Stop(ctx context.Context, s *grpc.Server) error {
-	drained := make(chan struct{})
-	go func() {
-		defer close(drained)
-		s.GracefulStop()
-	}()
-	select {
-	case <-drained:
-		return nil
-	case <-ctx.Done():
-	}
-	s.Stop()
-	<-drained
-	return fmt.Errorf("drain: gRPC calls cut off: %w", context.Cause(ctx))
 }

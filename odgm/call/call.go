@@ -55,6 +55,8 @@ type Method struct {
 	Name      string
 	Function  string
 	Stateless bool
+	// Container methods are done by a function container of OaaS-RS: called by gRPC (HTTP/2), without state and without a turn; see odgm/container.
+	Container bool
 	// ReadOnly methods run beside others on a snapshot and cannot change anything.
 	ReadOnly bool
 	// State selects the entries that travel with the call.

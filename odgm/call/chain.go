@@ -1,6 +1,7 @@
 package call
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,12 +18,15 @@ type Hop struct {
 	Method string
 	// Call is the id of the running call. It cannot be guessed, so naming it proves that the chain came through that call.
 	Call string
+	// Proof shows that a chain was made for the function that runs this call: only that function is told it. Calls that are made further down name the
+	// hop without it. Only the last hop of a chain has one.
+	Proof string
 }
 
 // Chain has the running calls that led to a call, outermost first. Empty for a call from outside.
 type Chain []Hop
 
-// String gives the header form: hops separated by commas, each class/partition/object/method@call.
+// String gives the header form: hops separated by commas, each class/partition/object/method@call, the last one with !proof.
 func (c Chain) String() string {
 	const perHop = 96 // a guess that fits most
 	text := make([]byte, 0, perHop*len(c))
@@ -35,6 +39,9 @@ func (c Chain) String() string {
 		text = append(append(text, h.Ref.ID...), '/')
 		text = append(append(text, h.Method...), '@')
 		text = append(text, h.Call...)
+		if h.Proof != "" {
+			text = append(append(text, '!'), h.Proof...)
+		}
 	}
 	return string(text)
 }
@@ -56,8 +63,27 @@ func (c Chain) Root() string {
 	return c[0].Call
 }
 
-// With gives the chain with one hop more; c is unchanged.
-func (c Chain) With(h Hop) Chain { return append(c[:len(c):len(c)], h) }
+// With gives the chain with one hop more, before which no hop has its proof any more; c is unchanged.
+func (c Chain) With(h Hop) Chain { return append(c.Plain()[:len(c):len(c)], h) }
+
+// Plain gives the chain without proof; c is unchanged.
+func (c Chain) Plain() Chain {
+	last := len(c) - 1
+	if last < 0 || c[last].Proof == "" {
+		return c
+	}
+	plain := slices.Clone(c)
+	plain[last].Proof = ""
+	return plain
+}
+
+// Caller gives the last hop, which is the one that makes the call; found is false for an empty chain.
+func (c Chain) Caller() (h Hop, found bool) {
+	if len(c) == 0 {
+		return Hop{}, false
+	}
+	return c[len(c)-1], true
+}
 
 // Parse reads the header form. Empty text is an empty chain; anything malformed or longer than MaxChain is refused.
 func Parse(text string) (Chain, error) {
@@ -69,9 +95,9 @@ func Parse(text string) (Chain, error) {
 		return nil, fault.New(fault.LoopDetected, "call chain has %d calls, at most %d are allowed", len(parts), MaxChain)
 	}
 	chain := make(Chain, 0, len(parts))
-	for _, part := range parts {
+	for i, part := range parts {
 		hop, ok := parseHop(part)
-		if !ok {
+		if !ok || (hop.Proof != "" && i < len(parts)-1) {
 			return nil, fault.New(fault.InvalidArgument, "call chain: %q is not class/partition/object/method@call", part)
 		}
 		chain = append(chain, hop)
@@ -81,7 +107,8 @@ func Parse(text string) (Chain, error) {
 
 func parseHop(text string) (Hop, bool) {
 	where, id, found := strings.Cut(text, "@")
-	if !found || id == "" {
+	id, proof, proven := strings.Cut(id, "!")
+	if !found || id == "" || (proven && proof == "") {
 		return Hop{}, false
 	}
 	fields := strings.Split(where, "/")
@@ -92,5 +119,5 @@ func parseHop(text string) (Hop, bool) {
 	if err != nil {
 		return Hop{}, false
 	}
-	return Hop{Ref: object.Ref{Class: fields[0], Partition: uint32(partition), ID: fields[2]}, Method: fields[3], Call: id}, true
+	return Hop{Ref: object.Ref{Class: fields[0], Partition: uint32(partition), ID: fields[2]}, Method: fields[3], Call: id, Proof: proof}, true
 }

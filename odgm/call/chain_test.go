@@ -24,6 +24,10 @@ func TestParse(t *testing.T) {
 		"one":                {"shop.cart/3/x/add@01h", Chain{hop("shop.cart", 3, "x", "add", "01h")}, ""},
 		"two":                {"a/0/x/m@1,b/65535/y/n@2", Chain{hop("a", 0, "x", "m", "1"), hop("b", 65535, "y", "n", "2")}, ""},
 		"stateless function": {"a/0//m@1", Chain{hop("a", 0, "", "m", "1")}, ""},
+		"proof":              {"a/0/x/m@1,b/0/y/n@2!p", Chain{hop("a", 0, "x", "m", "1"), {Ref: object.Ref{Class: "b", ID: "y"}, Method: "n", Call: "2", Proof: "p"}}, ""},
+		"proof not at last":  {"a/0/x/m@1!p,b/0/y/n@2", nil, fault.InvalidArgument},
+		"empty proof":        {"a/0/x/m@1!", nil, fault.InvalidArgument},
+		"only a proof":       {"a/0/x/m@!p", nil, fault.InvalidArgument},
 		"id with @ and /":    {"a/0/x/m@1@/2", Chain{hop("a", 0, "x", "m", "1@/2")}, ""},
 		"no call":            {"a/0/x/m", nil, fault.InvalidArgument},
 		"empty call":         {"a/0/x/m@", nil, fault.InvalidArgument},
@@ -63,13 +67,17 @@ func TestChain(t *testing.T) {
 	if two.String() != "a/0/x/m@1,b/1/y/n@2" || other.String() != "a/0/x/m@1,c/2/z/o@3" || one.String() != "a/0/x/m@1" {
 		t.Errorf("chains share memory: %s; %s; %s", one, two, other)
 	}
+	proven := Chain{{Ref: object.Ref{Class: "a", ID: "x"}, Method: "m", Call: "1", Proof: "p"}}
+	if longer := proven.With(hop("b", 0, "y", "n", "2")); longer.String() != "a/0/x/m@1,b/0/y/n@2" || proven.String() != "a/0/x/m@1!p" || proven.Plain().String() != "a/0/x/m@1" {
+		t.Errorf("proofs: %s after %s", longer, proven)
+	}
 	if two.Path() != "a/0/x/m → b/1/y/n" || two.Root() != "1" {
 		t.Errorf("path %s, root %s", two.Path(), two.Root())
 	}
 }
 
 func FuzzParse(f *testing.F) {
-	for _, text := range []string{"", "a/0/x/m@1", "a/0/x/m@1,b/1//n@2", ",", "a/0/x/m@", "a/00/x/m@1", "a/+1/x/m@1", strings.Repeat("a/0/x/m@1,", 20)} {
+	for _, text := range []string{"", "a/0/x/m@1", "a/0/x/m@1,b/1//n@2!p", "a/0/x/m@1!p!q", ",", "a/0/x/m@", "a/00/x/m@1", "a/+1/x/m@1", strings.Repeat("a/0/x/m@1,", 20)} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

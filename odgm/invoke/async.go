@@ -40,6 +40,8 @@ type AsyncConfig struct {
 	Partition uint32
 	// Method gives the binding of a method or stateless function; fault NoFunction when the class has none of that name.
 	Method func(name string) (call.Method, error)
+	// Admit, if set, is asked before each call is run, with the caller that was kept; an error ends the call as failed.
+	Admit func(c *call.Call) error
 	// Wait, if set, is asked before each call is run; it returns when calls may run, or with an error when ctx has ended.
 	Wait func(ctx context.Context) error
 	// Workers is the most calls that run at the same time; 0 means DefaultWorkers.
@@ -296,6 +298,9 @@ func (a *Async) tryOnce(ctx context.Context, id string) bool {
 	}
 	ctx = withTraceparent(ctx, inv.GetTraceparent())
 	m, err := a.cfg.Method(c.Method)
+	if err == nil && a.cfg.Admit != nil {
+		err = a.cfg.Admit(&c)
+	}
 	if err == nil {
 		_, err = a.cfg.Executor.Invoke(ctx, a.cfg.Shard, m, c)
 	}

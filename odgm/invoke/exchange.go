@@ -22,6 +22,8 @@ type answered struct {
 	status int
 	header http.Header
 	body   []byte
+	// trailer came after the body.
+	trailer http.Header
 }
 
 func (a *answered) contentType() string { return a.header.Get("Content-Type") }
@@ -112,6 +114,7 @@ func (r *running) post(ctx context.Context, to *url.URL, header http.Header, bod
 	defer resp.Body.Close()
 	a := &answered{status: resp.StatusCode, header: resp.Header}
 	a.body, err = readAll(resp, r.cfg.MaxReply)
+	a.trailer = resp.Trailer
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return nil, r.late(ctx)

@@ -8,6 +8,7 @@ package invoke
 
 import (
 	"context"
+	"crypto/rand"
 	"log/slog"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 	"github.com/hpcclab/oaas-go/api/fault"
 	"github.com/hpcclab/oaas-go/api/oprc"
 	"github.com/hpcclab/oaas-go/odgm/call"
+	"github.com/hpcclab/oaas-go/odgm/container"
 	"github.com/hpcclab/oaas-go/odgm/mailbox"
 	"github.com/hpcclab/oaas-go/odgm/object"
 	"github.com/hpcclab/oaas-go/odgm/record"
@@ -68,6 +70,9 @@ type Executor struct {
 	metrics *metrics
 	tracer  trace.Tracer
 	peers   peers
+	once    once
+	// secret makes the proofs of this process's calls; see proof.
+	secret [32]byte
 }
 
 // New makes an executor.
@@ -90,19 +95,25 @@ func New(cfg Config) *Executor {
 	if cfg.Backoff == nil {
 		cfg.Backoff = backoff
 	}
-	return &Executor{cfg: cfg, metrics: newMetrics(cfg.Registerer), tracer: otel.Tracer("github.com/hpcclab/oaas-go/odgm/invoke")}
+	x := &Executor{cfg: cfg, metrics: newMetrics(cfg.Registerer), tracer: otel.Tracer("github.com/hpcclab/oaas-go/odgm/invoke")}
+	_, _ = rand.Read(x.secret[:]) // never fails
+	return x
 }
 
 // Invoke runs one call to its end. Sh is the shard that has the object; for a stateless function it may be nil.
 //
-// Every error is an *fault.Error. After one, the call has changed nothing, except that calls which the function made meanwhile stand for
-// themselves. Idempotency keys are for methods that may change something: a readonly method or a stateless function just runs again.
+// Every error is an *fault.Error. After one, the call has changed nothing, except that calls which the function made meanwhile, and the writes of
+// a function container, stand for themselves. Idempotency keys are for methods that may change something: a readonly method or a stateless function just runs again.
 func (x *Executor) Invoke(ctx context.Context, sh Shard, m call.Method, c call.Call) (call.Answer, error) {
 	begun := time.Now()
 	if c.ID == "" {
 		c.ID = x.cfg.NewID()
 	}
-	if m.Timeout <= 0 {
+	switch {
+	case m.Timeout > 0:
+	case m.Container:
+		m.Timeout = container.DefaultTimeout
+	default:
 		m.Timeout = DefaultTimeout
 	}
 	answer, err := x.run(ctx, sh, m, c)
@@ -124,9 +135,12 @@ func (x *Executor) run(ctx context.Context, sh Shard, m call.Method, c call.Call
 	defer r.turn.Done()
 	var answer call.Answer
 	var err error
-	if m.Stateless {
+	switch {
+	case m.Container:
+		answer, err = r.onContainer(ctx)
+	case m.Stateless:
 		answer, err = r.stateless(ctx)
-	} else {
+	default:
 		answer, err = r.onObject(ctx)
 	}
 	if err != nil {
@@ -146,10 +160,10 @@ type running struct {
 	token string
 }
 
-// enter waits for the turn of the object. Readonly methods and stateless functions do not wait.
+// enter waits for the turn of the object. Readonly methods, stateless functions and function containers do not wait.
 func (r *running) enter(ctx context.Context) (err error) {
 	c := &r.call
-	if r.method.Stateless || r.method.ReadOnly {
+	if r.method.Stateless || r.method.ReadOnly || r.method.Container {
 		r.turn, err = r.cfg.Boxes.Beside(c.Ref, c.Method, r.token, c.Chain)
 		return err
 	}
@@ -161,7 +175,7 @@ func (r *running) enter(ctx context.Context) (err error) {
 
 // hop is this attempt as a step of call chains.
 func (r *running) hop() call.Hop {
-	return call.Hop{Ref: r.call.Ref, Method: r.call.Method, Call: r.token}
+	return call.Hop{Ref: r.call.Ref, Method: r.call.Method, Call: r.token, Proof: r.proof(r.token)}
 }
 
 // countsAsFailure tells whether a failure is the method's end as triggers on errors mean it: it ran, and has failed.

@@ -91,7 +91,7 @@ func New(cfg Config) *Boxes {
 //
 // The caller ends the turn with Done when the write is committed or given up for certain, not before.
 func (b *Boxes) Write(ctx context.Context, ref object.Ref, chain call.Chain) (*Turn, error) {
-	return b.enter(ctx, &Turn{boxes: b}, ref, chain)
+	return b.enter(ctx, &Turn{boxes: b}, ref, chain.Plain())
 }
 
 // Run waits for a turn that is alone, for a method of the object. CallID names the running call in the chains of the calls that it makes;
@@ -107,7 +107,7 @@ func (b *Boxes) Run(ctx context.Context, ref object.Ref, method, callID string, 
 		inside inside
 	}{turn: Turn{boxes: b, hop: hop}}
 	made.turn.inside = &made.inside
-	t, err := b.enter(ctx, &made.turn, ref, chain)
+	t, err := b.enter(ctx, &made.turn, ref, chain.Plain())
 	if err != nil {
 		return nil, err
 	}
@@ -115,14 +115,15 @@ func (b *Boxes) Run(ctx context.Context, ref object.Ref, method, callID string, 
 	return t, nil
 }
 
-// Beside begins a call that needs no turn, because it cannot change the object (a readonly method, a stateless function). It never waits;
+// Beside begins a call that needs no turn, because it does not change the object itself (a readonly method, a stateless function, a function
+// container, whose writes take turns of their own). It never waits;
 // until Done, calls that have it in their chain are known to be made by a running one.
 func (b *Boxes) Beside(ref object.Ref, method, callID string, chain call.Chain) (*Turn, error) {
 	if err := checkLength(ref, method, chain); err != nil {
 		b.metrics.rejected(reasonLoop)
 		return nil, err
 	}
-	if _, err := b.verify(ref, chain); err != nil {
+	if _, err := b.verify(ref, chain.Plain()); err != nil {
 		return nil, err
 	}
 	t := &Turn{boxes: b, hop: call.Hop{Ref: ref, Method: method, Call: callID}}

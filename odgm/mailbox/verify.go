@@ -30,6 +30,15 @@ func (b *Boxes) verify(ref object.Ref, chain call.Chain) (holder, error) {
 	return found, nil
 }
 
+// Running gives a StaleCall fault unless the call is running in this process.
+func (b *Boxes) Running(hop call.Hop) error {
+	hop.Proof = ""
+	if b.calls.find(hop) == nil {
+		return b.stale(hop)
+	}
+	return nil
+}
+
 func (b *Boxes) stale(hop call.Hop) error {
 	b.metrics.rejected(reasonStale)
 	return staleCall(hop)

@@ -466,9 +466,11 @@ type Event struct {
 	Subject    string            `protobuf:"bytes,17,opt,name=subject,proto3" json:"subject,omitempty"`
 	Extensions map[string]string `protobuf:"bytes,18,rep,name=extensions,proto3" json:"extensions,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Why it was given up, when, and after how many attempts; only in the dead-letter list.
-	Reason        string `protobuf:"bytes,19,opt,name=reason,proto3" json:"reason,omitempty"`
-	DeadTime      int64  `protobuf:"varint,20,opt,name=dead_time,json=deadTime,proto3" json:"dead_time,omitempty"`
-	Attempts      uint32 `protobuf:"varint,21,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	Reason   string `protobuf:"bytes,19,opt,name=reason,proto3" json:"reason,omitempty"`
+	DeadTime int64  `protobuf:"varint,20,opt,name=dead_time,json=deadTime,proto3" json:"dead_time,omitempty"`
+	Attempts uint32 `protobuf:"varint,21,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	// True when a trigger of the object, which anybody can write, has fired it, and not one that the class declares.
+	ObjectTrigger bool `protobuf:"varint,22,opt,name=object_trigger,json=objectTrigger,proto3" json:"object_trigger,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -648,6 +650,13 @@ func (x *Event) GetAttempts() uint32 {
 		return x.Attempts
 	}
 	return 0
+}
+
+func (x *Event) GetObjectTrigger() bool {
+	if x != nil {
+		return x.ObjectTrigger
+	}
+	return false
 }
 
 // Outcome is the stored result of a call.
@@ -2289,7 +2298,7 @@ const file_odgm_record_record_proto_rawDesc = "" +
 	"sameObject\x1a:\n" +
 	"\fOptionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x9a\x05\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc1\x05\n" +
 	"\x05Event\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n" +
@@ -2314,7 +2323,8 @@ const file_odgm_record_record_proto_rawDesc = "" +
 	"extensions\x12\x16\n" +
 	"\x06reason\x18\x13 \x01(\tR\x06reason\x12\x1b\n" +
 	"\tdead_time\x18\x14 \x01(\x03R\bdeadTime\x12\x1a\n" +
-	"\battempts\x18\x15 \x01(\rR\battempts\x1a=\n" +
+	"\battempts\x18\x15 \x01(\rR\battempts\x12%\n" +
+	"\x0eobject_trigger\x18\x16 \x01(\bR\robjectTrigger\x1a=\n" +
 	"\x0fExtensionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x95\x01\n" +

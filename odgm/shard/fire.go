@@ -119,6 +119,7 @@ func (f *firing) emitted(emit *record.Emit) error {
 func (f *firing) fireTargets(targets []*oprc.TriggerTarget, base func() *record.Event) error {
 	for _, t := range targets {
 		ev := base()
+		ev.ObjectTrigger = true
 		ev.Target = &record.Target{
 			Class: t.GetClsId(), Partition: t.GetPartitionId(), Object: t.GetObjectId(), Method: t.GetFnId(), Options: t.GetReqOptions(),
 		}

@@ -43,7 +43,7 @@ func BenchmarkWarm(b *testing.B) {
 	f.mu.Lock()
 	addr := f.current.live[0].addr
 	f.mu.Unlock()
-	direct := newTransport(addr)
+	direct := newTransport(addr, false)
 	defer direct.CloseIdleConnections()
 	body := bytes.Repeat([]byte("x"), 256)
 	for _, way := range []struct {

@@ -6,8 +6,6 @@ import (
 	"net"
 	"os/exec"
 	"time"
-
-	"github.com/hpcclab/oaas-go/internal/direct"
 )
 
 // state is where an instance stands in its life.
@@ -26,7 +24,7 @@ func isReady(i *instance) bool { return i.state == ready }
 // instance is one process of a revision. Its goroutine, run, takes it from the start to the end.
 type instance struct {
 	revision  *revision
-	transport *direct.Transport
+	transport connections
 	tail      tailBuffer
 	stop      chan struct{} // closed when it is told to stop
 	idle      chan struct{} // closed when it is stopping and has no requests
@@ -58,7 +56,7 @@ func (i *instance) run() {
 	}
 	defer r.ports.release(port)
 	i.addr = loopback(port)
-	i.transport = newTransport(i.addr)
+	i.transport = newTransport(i.addr, i.revision.spec.HTTP2)
 	defer i.transport.CloseIdleConnections()
 	began := time.Now()
 	p, err := i.start(port)

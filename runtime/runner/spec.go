@@ -20,6 +20,7 @@ type Spec struct {
 	Dir      string            // working directory; empty: that of oaas
 	Command  []string          // program and arguments; a relative program with a slash is found from Dir, one without in PATH
 	Env      map[string]string // further environment variables
+	HTTP2    bool              // requests are sent over HTTP/2 without encryption (h2c), as gRPC wants; the port is also given as HTTP_PORT
 
 	Concurrency int               // containerConcurrency: requests that an instance gets at a time; 0 = no limit
 	MinScale    int               // as min-scale, which wins
@@ -101,6 +102,9 @@ func (s Spec) environ(host []string, revision string, port int, mark string) []s
 	env := slices.Clone(host)
 	for _, name := range slices.Sorted(maps.Keys(s.Env)) {
 		env = append(env, name+"="+s.Env[name])
+	}
+	if s.HTTP2 {
+		env = append(env, "HTTP_PORT="+strconv.Itoa(port)) // where the SDK of OaaS-RS looks
 	}
 	return append(env,
 		"PORT="+strconv.Itoa(port),

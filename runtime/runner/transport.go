@@ -22,16 +22,35 @@ const (
 	// an idle connection under a request.
 	idleConnTimeout = 1500 * time.Millisecond
 	idleConns       = 512
+	// idleHTTP2Timeout may be longer: over HTTP/2 a server says which requests it has not seen when it closes a connection.
+	idleHTTP2Timeout = time.Minute
 	// attempts bounds how many instances a request tries that refuse its connection.
 	attempts = 5
 	// exitPatience is how long an error waits to learn that it was the death of the process.
 	exitPatience = 100 * time.Millisecond
 )
 
-// newTransport makes the pool of connections to an instance.
-func newTransport(addr string) *direct.Transport {
+// connections are those to an instance.
+type connections interface {
+	http.RoundTripper
+	CloseIdleConnections()
+}
+
+// newTransport makes the connections to an instance.
+func newTransport(addr string, http2 bool) connections {
 	dialer := &net.Dialer{}
-	return direct.New(func(ctx context.Context) (net.Conn, error) { return dialer.DialContext(ctx, "tcp", addr) }, idleConnTimeout, idleConns)
+	dial := func(ctx context.Context) (net.Conn, error) { return dialer.DialContext(ctx, "tcp", addr) }
+	if !http2 {
+		return direct.New(dial, idleConnTimeout, idleConns)
+	}
+	t := &http.Transport{
+		DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
+		Protocols:          new(http.Protocols),
+		DisableCompression: true,
+		IdleConnTimeout:    idleHTTP2Timeout,
+	}
+	t.Protocols.SetUnencryptedHTTP2(true)
+	return t
 }
 
 // RoundTrip sends the request to an instance, and waits for one if there is none. Scheme and host of the URL are ignored; the host goes

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 )
@@ -46,6 +47,56 @@ func TestHugeBodies(t *testing.T) {
 		t.Errorf("%d bytes, %v", n, err)
 	}
 	eventually(t, "the place is given back and the body closed", func() bool { return f.Status().InFlight == 0 && body.closed.Load() > 0 })
+}
+
+// Functions that want HTTP/2 get it, on a port that they find as HTTP_PORT too; trailers come through, and the queue is the same.
+func TestHTTP2(t *testing.T) {
+	r := newRunner(t, Config{})
+	spec := role("f", "serve", "HTTP_PORT", "8080")
+	spec.HTTP2, spec.Concurrency, spec.MaxScale = true, 1, 1
+	f := deploy(t, r, spec)
+	var running sync.WaitGroup
+	for range 8 {
+		running.Go(func() {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://f/trailer", strings.NewReader("x"))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			resp, err := f.RoundTrip(req)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			text, err := io.ReadAll(resp.Body)
+			words := strings.Fields(string(text))
+			if err != nil || len(words) != 3 || words[0] != "HTTP/2.0" || words[1] != words[2] || resp.Trailer.Get("Grpc-Status") != "0" {
+				t.Errorf("got %s, %v, %v", text, resp.Trailer, err)
+			}
+			discard(resp.Body)
+		})
+	}
+	running.Wait()
+	if n := f.Status().InFlight; n != 0 {
+		t.Errorf("%d in flight", n)
+	}
+	resp, err := f.RoundTrip(mustRequest(t, "http://f/peak"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer discard(resp.Body)
+	if peak, _ := io.ReadAll(resp.Body); string(peak) != "1" {
+		t.Errorf("%s requests at the same time", peak)
+	}
+}
+
+func mustRequest(t *testing.T, url string) *http.Request {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return req
 }
 
 func TestUpgrade(t *testing.T) {
