@@ -45,6 +45,28 @@ func TestEveryLink(t *testing.T) {
 	}
 }
 
+func TestThousandSubscribers(t *testing.T) {
+	r := start(t, Config{})
+	var all []*client
+	for i := range 100 {
+		c := dial(t, r, transport.Config{})
+		for n := range 10 {
+			c.say(sub(uint32(n), fmt.Sprintf("many/%d/%d", i, n)))
+		}
+		c.say(sub(10, "many/**"))
+		all = append(all, c)
+	}
+	await(t, r, func(s Statistics) bool { return s.Subscribers == 1001 })
+	for _, c := range all {
+		c.sync()
+	}
+	publisher := dial(t, r, transport.Config{})
+	publisher.say(putOf("many/7/3", "a"), putOf("many/x", "b"))
+	for _, c := range all {
+		c.hears("put many/7/3 a", "put many/x b")
+	}
+}
+
 func TestRow18AdminSpace(t *testing.T) {
 	r := start(t, Config{AdminSpace: true, Metadata: map[string]any{"name": "edge"}})
 	a := dial(t, r, transport.Config{})

@@ -26,11 +26,10 @@ type uplink struct {
 	wake     chan struct{} // another uplink was lost
 
 	// The lock of the tables is for these.
-	face    *face // nil while not connected
-	probing bool  // connected, and not yet known to be the only way
-	yielded bool
-
-	troubled bool // the trouble was logged; of the goroutine that runs it
+	face     *face // nil while not connected
+	probing  bool  // connected, and not yet known to be the only way
+	yielded  bool
+	troubled bool // what keeps it from carrying was logged
 }
 
 const (
@@ -82,6 +81,8 @@ func (u *uplink) pause(ctx context.Context, pause time.Duration) {
 
 // trouble logs once until the uplink works again.
 func (u *uplink) trouble(what string, err error) {
+	u.r.mu.Lock()
+	defer u.r.mu.Unlock()
 	if !u.troubled {
 		u.r.log.Warn(what, "endpoint", u.endpoint, "error", err)
 	}
@@ -231,6 +232,9 @@ func (u *uplink) yield(why string) {
 	}
 	u.yielded, u.face.standby = true, true
 	u.r.generation.Add(1)
-	u.r.log.Info("uplink stands by", "endpoint", u.endpoint, "reason", why)
+	if !u.troubled {
+		u.r.log.Info("uplink stands by", "endpoint", u.endpoint, "reason", why)
+	}
+	u.troubled = true
 	u.face.out.Abort(wire.CloseGeneric)
 }
