@@ -34,11 +34,11 @@ const closeTime = 5 * time.Second
 
 // options are the flags. Those with a variable go before it.
 type options struct {
-	listen, connect   []string
-	admin             bool
-	slow              string
-	metrics           string
-	printConfig, help bool
+	listen, connect []string
+	admin           bool
+	slow            string
+	metrics         string
+	printConfig     bool
 }
 
 func flagSet(o *options, out io.Writer) *pflag.FlagSet {

@@ -49,6 +49,7 @@ type face struct {
 	// The lock of the tables is for these.
 	entities  [kinds]map[uint32]keyexpr.KeyExpr // what it declared, by its own numbers
 	interests map[uint32]*interest
+	plainly   watchers                       // those of its interests that are not aggregate
 	combined  [kinds]map[keyexpr.KeyExpr]int // number of aggregate interests, by key
 	told      [kinds]map[keyexpr.KeyExpr]*notice
 	lastID    uint32
@@ -65,7 +66,7 @@ type face struct {
 }
 
 func newFace(r *Router, kind role, peer transport.Peer, out sender) *face {
-	f := &face{r: r, kind: kind, peer: peer, out: out, interests: map[uint32]*interest{}, waiting: map[uint32]*query{}, asked: map[*query]struct{}{}}
+	f := &face{r: r, kind: kind, peer: peer, out: out, interests: map[uint32]*interest{}, plainly: watchers{}, waiting: map[uint32]*query{}, asked: map[*query]struct{}{}}
 	f.log = r.log.With("peer", peer.ZID.String(), "whatami", peer.WhatAmI.String(), "address", peer.Remote)
 	if peer.User != "" {
 		f.log = f.log.With("user", peer.User)

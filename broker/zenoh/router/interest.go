@@ -86,6 +86,9 @@ func (r *Router) watch(i *interest) error {
 		return err
 	}
 	f.interests[i.id] = i
+	if !i.combined {
+		f.plainly[i] = struct{}{}
+	}
 	for k := range kinds {
 		if !i.kinds[k] {
 			continue
@@ -121,6 +124,7 @@ func (r *Router) watchersOf(k kind, key keyexpr.KeyExpr) watchers {
 func (r *Router) unwatch(i *interest) {
 	f := i.face
 	delete(f.interests, i.id)
+	delete(f.plainly, i)
 	f.unspend(i.key.String())
 	for k := range kinds {
 		if !i.kinds[k] {
@@ -167,10 +171,11 @@ func (r *Router) forgetTold(i *interest, k kind) {
 
 // wants tells whether some interest of a face is about entities with a key.
 func (f *face) wants(k kind, key keyexpr.KeyExpr) bool {
-	for _, i := range f.interests {
-		switch {
-		case !i.kinds[k]:
-		case i.combined && i.key == key, !i.combined && (i.key.IsZero() || i.key.Intersects(key)):
+	if f.combined[k][key] > 0 {
+		return true
+	}
+	for i := range f.plainly {
+		if i.kinds[k] && (i.key.IsZero() || i.key.Intersects(key)) {
 			return true
 		}
 	}
@@ -186,7 +191,7 @@ func (r *Router) forgetInterests(f *face) {
 			}
 		}
 	}
-	f.interests = map[uint32]*interest{}
+	f.interests, f.plainly = map[uint32]*interest{}, watchers{}
 	f.told = [kinds]map[keyexpr.KeyExpr]*notice{}
 }
 

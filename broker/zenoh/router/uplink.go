@@ -178,6 +178,7 @@ func (u *uplink) watch(which [kinds]bool, key keyexpr.KeyExpr) {
 		}
 	}
 	u.face.interests[own.id] = own
+	u.face.plainly = watchers{own: {}}
 	for k := range kinds {
 		if !which[k] {
 			continue
