@@ -9,8 +9,9 @@ PROTOS := $(sort $(wildcard api/oprc/*.proto odgm/record/*.proto))
 help: ## this text
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: ## build bin/oaas
+build: ## build bin/oaas and bin/oaas-router
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o bin/oaas ./cmd/oaas
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o bin/oaas-router ./cmd/oaas-router
 
 demo: build ## build oaas and walk through the main job, as a user would type it
 	$(GO) run ./test/demo -oaas bin/oaas

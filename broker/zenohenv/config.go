@@ -1,5 +1,5 @@
 // Package zenohenv reads the configuration of Zenoh that every part of the platform has: Zenoh's own configuration as JSON5 in OPRC_ZENOH_CONFIG,
-// and the variables OPRC_ZENOH_* of OaaS-RS over it. It makes the configurations of package zenoh's router of it.
+// and the variables OPRC_ZENOH_* of OaaS-RS over it. It makes the configuration of a session or of a router of it.
 //
 // Guarantee: nothing is ignored silently. A key or variable that is unknown, malformed or cannot be honoured is an error that names it; keys of
 // Zenoh that make no difference here are listed by Config.Idle.

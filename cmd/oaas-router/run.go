@@ -34,11 +34,11 @@ const closeTime = 5 * time.Second
 
 // options are the flags. Those with a variable go before it.
 type options struct {
-	listen, connect   []string
-	admin             bool
-	slow              string
-	metrics           string
-	printConfig, help bool
+	listen, connect []string
+	admin           bool
+	slow            string
+	metrics         string
+	printConfig     bool
 }
 
 func flagSet(o *options, out io.Writer) *pflag.FlagSet {
@@ -160,9 +160,12 @@ func configure(o *options, flags *pflag.FlagSet, lookup func(string) (string, bo
 
 // open runs the router until ctx ends.
 func open(ctx context.Context, config router.Config, metrics string, logger *slog.Logger) error {
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
 	r, err := router.Open(ctx, config)
 	switch {
-	case ctx.Err() != nil && err != nil:
+	case err != nil && ctx.Err() != nil:
 		return errInterrupted
 	case err != nil:
 		return err

@@ -258,13 +258,15 @@ func (f *face) mayDeclare(k kind, key keyexpr.KeyExpr) bool { return f.may(ingre
 func (f *face) mayHear(k kind, key keyexpr.KeyExpr) bool { return f.may(egress, declaring[k], key) }
 
 // everything stands for the key of an interest that has none.
-var everything = func() keyexpr.KeyExpr {
-	k, err := keyexpr.New("**")
+var everything = mustKey("**")
+
+func mustKey(s string) keyexpr.KeyExpr {
+	k, err := keyexpr.New(s)
 	if err != nil {
-		panic(err)
+		panic(err) // a constant of this package is wrong
 	}
 	return k
-}()
+}
 
 // mayWatch tells whether a face may ask for entities. There are rules for tokens; of the others it hears what it may.
 func (f *face) mayWatch(k kind, key keyexpr.KeyExpr, future bool) bool {

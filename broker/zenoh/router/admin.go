@@ -35,6 +35,7 @@ func (r *Router) startAdmin(ctx context.Context) {
 	a := &admin{r: r, root: "@/" + r.zid.String() + "/router", requests: make(chan adminRequest, adminQueue)}
 	a.self = newFace(r, inside, transport.Peer{ZID: r.zid, WhatAmI: wire.Router}, a)
 	a.self.rights = nil // who asks needs the right to
+	r.admin = a
 	r.add(a.self)
 	m := &wire.Declare{Kind: wire.DeclareQueryable, ID: 1, Key: wire.Key(a.root + "/**")}
 	if err := a.self.handle(m); err != nil {

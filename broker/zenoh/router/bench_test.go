@@ -6,7 +6,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/hpcclab/oaas-go/broker/zenoh/transport"
 	"github.com/hpcclab/oaas-go/broker/zenoh/wire"
@@ -36,18 +35,6 @@ func mustSend(b *testing.B, t *transport.Transport, m wire.Network, q wire.QoS) 
 	}
 }
 
-// awaitEntities waits until the router knows that many subscribers and queryables.
-func awaitEntities(b *testing.B, r *Router, n int) {
-	for start := time.Now(); ; time.Sleep(time.Millisecond) {
-		if s := r.Statistics(); s.Subscribers+s.Queryables >= n {
-			return
-		}
-		if time.Since(start) > patience {
-			b.Fatal("the router does not know the declarations")
-		}
-	}
-}
-
 // BenchmarkPush is publisher, router and subscriber over TCP on loopback, all in this process; the publisher waits when the way is full.
 func BenchmarkPush(b *testing.B) {
 	for _, size := range []int{8, 1 << 10, 1 << 16} {
@@ -63,7 +50,7 @@ func BenchmarkPush(b *testing.B) {
 				return nil
 			})
 			mustSend(b, subscriber, sub(1, "bench/**"), wire.QoSDeclare)
-			awaitEntities(b, r, 1)
+			await(b, r, func(s Statistics) bool { return s.Subscribers+s.Queryables >= 1 })
 			publisher := open(b, r, nothing)
 			m := &wire.Push{Key: wire.Key("bench/data"), QoS: wire.QoSRequest, Data: wire.Data{Payload: make([]byte, size)}}
 			b.ReportAllocs()
@@ -95,7 +82,7 @@ func BenchmarkFanOut(b *testing.B) {
 		mustSend(b, t, sub(1, fmt.Sprintf("bench/*/%s", []string{"*", "**"}[i%2])), wire.QoSDeclare)
 		mustSend(b, t, sub(2, fmt.Sprintf("mine/%d", i)), wire.QoSDeclare)
 	}
-	awaitEntities(b, r, fan+2)
+	await(b, r, func(s Statistics) bool { return s.Subscribers+s.Queryables >= fan+2 })
 	publisher := open(b, r, nothing)
 	m := &wire.Push{Key: wire.Key("bench/data/x"), QoS: wire.QoSRequest, Data: wire.Data{Payload: make([]byte, 64)}}
 	b.ReportAllocs()
@@ -123,7 +110,7 @@ func BenchmarkQuery(b *testing.B) {
 			})
 			close(ready)
 			mustSend(b, answerer, complete(1, "bench/**"), wire.QoSDeclare)
-			awaitEntities(b, r, 1)
+			await(b, r, func(s Statistics) bool { return s.Subscribers+s.Queryables >= 1 })
 			places := make(chan struct{}, inFlight)
 			asker := open(b, r, func(m wire.Network) error {
 				if _, ok := m.(*wire.ResponseFinal); ok {
@@ -172,7 +159,7 @@ func BenchmarkPingPong(b *testing.B) {
 		return nil
 	})
 	mustSend(b, pinger, sub(1, "bench/pong"), wire.QoSDeclare)
-	awaitEntities(b, r, 2)
+	await(b, r, func(s Statistics) bool { return s.Subscribers+s.Queryables >= 2 })
 	ping := message("bench/ping")
 	b.ReportAllocs()
 	b.ResetTimer()

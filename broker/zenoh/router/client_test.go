@@ -55,7 +55,7 @@ func start(t testing.TB, config Config) *Router {
 }
 
 func logTo(l *logged) *slog.Logger {
-	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelInfo}))
+	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
 // client is a session made by hand: it says what the test tells it, and keeps all that it hears.
@@ -161,7 +161,17 @@ func (c *client) sync() {
 	c.hears("answer 9999: final")
 }
 
-// hangs up and waits for the end.
+// await waits until the router's statistics are as they should be.
+func await(t testing.TB, r *Router, done func(Statistics) bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !done(r.Statistics()); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the router has %+v", r.Statistics())
+		}
+	}
+}
+
+// hangUp ends the session and waits for its end.
 func (c *client) hangUp() {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -185,8 +195,14 @@ func (c *client) waitEnd() error {
 func describe(m wire.Network) string {
 	switch m := m.(type) {
 	case *wire.Push:
+		if m.NodeID != 0 {
+			return "a node id"
+		}
 		return strings.TrimSpace(fmt.Sprintf("%s %s%s", dataName(&m.Data), keyText(&m.Key), payloadText(m.Data.Payload)))
 	case *wire.Request:
+		if m.NodeID != 0 {
+			return "a node id"
+		}
 		return strings.TrimSpace(fmt.Sprintf("request %d %s%s", m.ID, keyText(&m.Key), payloadText(m.Query.Parameters)))
 	case *wire.Response:
 		if m.IsErr {

@@ -20,7 +20,8 @@ type Config struct {
 	Connect []string
 	Backoff transport.Backoff
 
-	// Transport says how sessions are opened. Its ZID is that of the router; WhatAmI, Admit and what limits say is set by the router.
+	// Transport says how sessions are opened. Its ZID is that of the router; WhatAmI and Admit are set by the router, and MaxMessageSize is
+	// 128 MiB if it is zero.
 	Transport transport.Config
 	Limits    Limits
 	// SlowSessions says what becomes of messages that must not be dropped when a session does not take them.
@@ -96,6 +97,10 @@ func (l Limits) withDefaults() (Limits, error) {
 	return l, nil
 }
 
+// maxMessage is how large messages in fragments may be if nobody says so. The default of transports, 1 GiB, is too much for each of a thousand
+// sessions that nobody knows.
+const maxMessage = 128 << 20
+
 func (c Config) withDefaults() (Config, error) {
 	var err error
 	if c.Limits, err = c.Limits.withDefaults(); err != nil {
@@ -111,6 +116,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.Transport.ZID = wire.NewZID()
 	}
 	c.Transport.WhatAmI = wire.Router
+	c.Transport.MaxMessageSize = orDefault(c.Transport.MaxMessageSize, maxMessage)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

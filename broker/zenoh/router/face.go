@@ -49,6 +49,7 @@ type face struct {
 	// The lock of the tables is for these.
 	entities  [kinds]map[uint32]keyexpr.KeyExpr // what it declared, by its own numbers
 	interests map[uint32]*interest
+	plainly   watchers                       // those of its interests that are not aggregate
 	combined  [kinds]map[keyexpr.KeyExpr]int // number of aggregate interests, by key
 	told      [kinds]map[keyexpr.KeyExpr]*notice
 	lastID    uint32
@@ -56,15 +57,16 @@ type face struct {
 	lastRID   uint32
 	asked     map[*query]struct{} // queries that it asked
 	links     map[wire.ZID]struct{}
-	mark      uint64 // of the last walk through the tables that met it
-	standby   bool   // an upstream that is another way to where a better one leads
+	mark      uint64              // of the last walk through the tables that met it
+	round     map[uint32]struct{} // tokens of our own uplinks that it declared
+	standby   bool                // an upstream that has yielded to another
 	gone      bool
 
 	backlog backlog
 }
 
 func newFace(r *Router, kind role, peer transport.Peer, out sender) *face {
-	f := &face{r: r, kind: kind, peer: peer, out: out, interests: map[uint32]*interest{}, waiting: map[uint32]*query{}, asked: map[*query]struct{}{}}
+	f := &face{r: r, kind: kind, peer: peer, out: out, interests: map[uint32]*interest{}, plainly: watchers{}, waiting: map[uint32]*query{}, asked: map[*query]struct{}{}}
 	f.log = r.log.With("peer", peer.ZID.String(), "whatami", peer.WhatAmI.String(), "address", peer.Remote)
 	if peer.User != "" {
 		f.log = f.log.With("user", peer.User)

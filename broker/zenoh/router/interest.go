@@ -86,6 +86,9 @@ func (r *Router) watch(i *interest) error {
 		return err
 	}
 	f.interests[i.id] = i
+	if !i.combined {
+		f.plainly[i] = struct{}{}
+	}
 	for k := range kinds {
 		if !i.kinds[k] {
 			continue
@@ -121,6 +124,7 @@ func (r *Router) watchersOf(k kind, key keyexpr.KeyExpr) watchers {
 func (r *Router) unwatch(i *interest) {
 	f := i.face
 	delete(f.interests, i.id)
+	delete(f.plainly, i)
 	f.unspend(i.key.String())
 	for k := range kinds {
 		if !i.kinds[k] {
@@ -153,7 +157,9 @@ func (r *Router) forgetTold(i *interest, k kind) {
 		}
 	}
 	if i.combined {
-		forget(i.key)
+		if forget(i.key); f.told[k][i.key] != nil {
+			r.settle(f, k, i.key) // another interest covers the key, but perhaps nobody declared exactly it
+		}
 		return
 	}
 	for key := range f.told[k] {
@@ -165,10 +171,11 @@ func (r *Router) forgetTold(i *interest, k kind) {
 
 // wants tells whether some interest of a face is about entities with a key.
 func (f *face) wants(k kind, key keyexpr.KeyExpr) bool {
-	for _, i := range f.interests {
-		switch {
-		case !i.kinds[k]:
-		case i.combined && i.key == key, !i.combined && (i.key.IsZero() || i.key.Intersects(key)):
+	if f.combined[k][key] > 0 {
+		return true
+	}
+	for i := range f.plainly {
+		if i.kinds[k] && (i.key.IsZero() || i.key.Intersects(key)) {
 			return true
 		}
 	}
@@ -184,7 +191,7 @@ func (r *Router) forgetInterests(f *face) {
 			}
 		}
 	}
-	f.interests = map[uint32]*interest{}
+	f.interests, f.plainly = map[uint32]*interest{}, watchers{}
 	f.told = [kinds]map[keyexpr.KeyExpr]*notice{}
 }
 
@@ -195,13 +202,17 @@ func (r *Router) answer(i *interest, mode wire.InterestMode) {
 			continue
 		}
 		if i.combined {
-			if info, there := r.found(i.face, k, i.key); there {
+			if info, there := r.found(i.face, k, i.key, true); there {
 				i.face.answer(k, i.key, info, i.id, mode)
 			}
 			continue
 		}
 		r.intersecting(k, i.key, func(e *entity) {
-			if info, there := e.seenBy(i.face, k); there {
+			info, there := e.seenBy(i.face, k)
+			if there && i.face.combined[k][e.key] > 0 { // it is told of this key as what it is in an answer to both interests
+				info, there = r.found(i.face, k, e.key, true)
+			}
+			if there {
 				i.face.answer(k, e.key, info, i.id, mode)
 			}
 		})
@@ -270,7 +281,7 @@ func (r *Router) notify(k kind, key keyexpr.KeyExpr) {
 
 // settle brings what an interested face was told of a key in line with what is there.
 func (r *Router) settle(f *face, k kind, key keyexpr.KeyExpr) {
-	info, there := r.found(f, k, key)
+	info, there := r.found(f, k, key, f.combined[k][key] > 0)
 	there = there && f.mayHear(k, key)
 	n := f.told[k][key]
 	switch {
@@ -302,10 +313,9 @@ func (f *face) sayUndeclare(k kind, key keyexpr.KeyExpr, n *notice) {
 	f.say(m, wire.QoSDeclare)
 }
 
-// found tells what a face that is interested in a key may know of it: entities with that key, or, if the face has an aggregate interest with
-// it, any that intersect.
-func (r *Router) found(f *face, k kind, key keyexpr.KeyExpr) (info wire.QueryableInfo, there bool) {
-	if f.combined[k][key] == 0 {
+// found tells what a face that is interested in a key may know of it: entities with that key, or, for an aggregate interest, any that intersect.
+func (r *Router) found(f *face, k kind, key keyexpr.KeyExpr, combined bool) (info wire.QueryableInfo, there bool) {
+	if !combined {
 		if e, ok := r.declared[k].Get(key); ok {
 			return e.seenBy(f, k)
 		}

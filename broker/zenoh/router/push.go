@@ -144,15 +144,18 @@ func (r *Router) findRoute(f *face, key keyexpr.KeyExpr) *route {
 	return to
 }
 
-// stamp gives a sample the router's time if it has none, or one that is too far ahead, and has its body encoded as it came otherwise.
+// stamp gives a sample the router's time if it has none, or one that is too far ahead, and has its body encoded as it came if nothing in it must
+// be changed. The attachment of a deletion must: zenoh-pico gives it a number there that others do not know.
 func (r *Router) stamp(d *wire.Data) {
+	anew := d.Delete && d.Attachment != nil
 	switch {
 	case r.config.NoTimestamps:
 	case d.Timestamp.IsZero():
 		d.Timestamp = r.clock.now()
 	case !r.clock.observe(d.Timestamp):
-		d.Timestamp = r.clock.now()
-		return
+		d.Timestamp, anew = r.clock.now(), true
 	}
-	d.Raw = d.Encoded()
+	if !anew {
+		d.Raw = d.Encoded()
+	}
 }

@@ -179,7 +179,7 @@ func (r *Router) run(ctx context.Context, f *face, t *transport.Transport) {
 	if !r.add(f) {
 		t.Abort(wire.CloseGeneric)
 	}
-	f.log.Info("session open")
+	f.log.Debug("session open")
 	err := t.Serve(ctx, f.handle)
 	if f.kind == session { // before the tables are clean, so that a client that comes back at once finds its place free
 		r.release(f.peer.ZID)
@@ -188,7 +188,8 @@ func (r *Router) run(ctx context.Context, f *face, t *transport.Transport) {
 	f.log.Log(ctx, levelOf(err), "session closed", "reason", err)
 }
 
-// levelOf makes a warning of what an operator should look at: a peer that floods, breaks the protocol or hangs.
+// levelOf makes a warning of what an operator should look at: a peer that floods, breaks the protocol or hangs. Sessions that come and go are
+// nobody's business.
 func levelOf(err error) slog.Level {
 	var closed *transport.CloseError
 	switch {
@@ -197,7 +198,7 @@ func levelOf(err error) slog.Level {
 	case errors.As(err, &closed) && closed.Reason != wire.CloseGeneric:
 		return slog.LevelWarn
 	}
-	return slog.LevelInfo
+	return slog.LevelDebug
 }
 
 // admit gives a session its place, or refuses it with the reason that the protocol has for it.

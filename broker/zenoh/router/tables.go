@@ -84,12 +84,9 @@ func merge(a, b wire.QueryableInfo) wire.QueryableInfo {
 
 // mergeAll gives the information of all queryables of a face with one key.
 func (d *declarer) mergeAll() {
-	first := true
+	there := false
 	for _, info := range d.infos {
-		if d.info = info; !first {
-			d.info = merge(d.info, info)
-		}
-		first = false
+		d.info, there = join(d.info, info, there), true
 	}
 }
 
@@ -162,7 +159,7 @@ func (f *face) declareEntity(k kind, m *wire.Declare) error {
 	}
 	f.r.mu.Lock()
 	defer f.r.mu.Unlock()
-	if f.r.sameWay(f, k, key) {
+	if k == tokens && f.r.sameWay(f, m.ID, key) {
 		return nil
 	}
 	old, twice := f.entities[k][m.ID]
@@ -188,6 +185,9 @@ func (f *face) undeclareEntity(k kind, m *wire.Declare) {
 	defer f.r.mu.Unlock()
 	key, known := f.entities[k][m.ID]
 	if !known {
+		if k == tokens {
+			delete(f.round, m.ID)
+		}
 		return // refused before, or a token of before an interest
 	}
 	delete(f.entities[k], m.ID)

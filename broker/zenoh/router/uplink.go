@@ -16,9 +16,9 @@ import (
 // uplink keeps a session with another router, in which this one is a client: it declares there whatever is declared here, and asks for whatever
 // is declared there.
 //
-// Two ways from here to the same place would carry everything twice, and a way that leads back here in circles. To see this, each uplink puts a
-// token of its own there first, and carries nothing yet. If the token of one is seen through another, or through a session, the newer one yields:
-// it is closed, and tried again after a while or when another is lost.
+// Two ways from here to the same place would carry everything twice, and a way that leads back here in circles. To see this, each uplink begins
+// with a token of its own, and carries nothing but such tokens. If the token of one is seen through another, or through a session, the newer one
+// yields: it is closed, and tried again after a while or when another is lost.
 type uplink struct {
 	r        *Router
 	endpoint string
@@ -26,28 +26,31 @@ type uplink struct {
 	wake     chan struct{} // another uplink was lost
 
 	// The lock of the tables is for these.
-	face    *face // nil while not connected
-	probing bool  // connected, and not yet known to be the only way
-	yielded bool
-
-	troubled bool // the trouble was logged; of the goroutine that runs it
+	face     *face // nil while not connected
+	probing  bool  // connected, and not yet known to be the only way
+	yielded  bool
+	troubled bool // what keeps it from carrying was logged
 }
 
 const (
 	probeTime  = 250 * time.Millisecond // for the token of an uplink to come round
-	yieldPause = 15 * time.Second
+	roundTime  = 4 * probeTime          // after which one that came round late makes its uplink yield
+	yieldPause = 15 * time.Second       // on average
 )
 
 // Numbers of what an uplink says of itself. Those of entities count from 1.
 const (
 	markerID       = 1<<32 - 1
 	markerInterest = 1
+	markers        = "@/*/uplink/*"
 	allInterest    = 2
 	ownInterest    = 1<<32 - 1 // that the router keeps in the place of the other side
 )
 
 // markerKey is the token of an uplink. No wildcard matches its verbatim chunk.
 func markerKey(zid wire.ZID, rank string) string { return "@/" + zid.String() + "/uplink/" + rank }
+
+var markerKeys = mustKey(markers)
 
 // run keeps the uplink connected until ctx ends.
 func (u *uplink) run(ctx context.Context) {
@@ -78,6 +81,8 @@ func (u *uplink) pause(ctx context.Context, pause time.Duration) {
 
 // trouble logs once until the uplink works again.
 func (u *uplink) trouble(what string, err error) {
+	u.r.mu.Lock()
+	defer u.r.mu.Unlock()
 	if !u.troubled {
 		u.r.log.Warn(what, "endpoint", u.endpoint, "error", err)
 	}
@@ -104,11 +109,12 @@ func (u *uplink) dial(ctx context.Context) (*transport.Transport, error) {
 func (u *uplink) serve(ctx context.Context, t *transport.Transport) (yielded bool) {
 	r := u.r
 	f := newFace(r, upstream, t.Peer(), t)
-	f.lossy, f.standby, f.uplink = t.BestEffort, true, u
+	f.lossy, f.uplink = t.BestEffort, u
 	r.mu.Lock()
 	u.face, u.probing, u.yielded = f, true, false
+	u.watch([kinds]bool{tokens: true}, markerKeys)
 	r.mu.Unlock()
-	u.probe(f)
+	u.probe()
 	settle := time.AfterFunc(probeTime, func() { u.establish(f) })
 	r.run(ctx, f, t)
 	settle.Stop()
@@ -131,10 +137,11 @@ func (u *uplink) wakeUp() {
 }
 
 // probe puts the token there, and asks for those of others.
-func (u *uplink) probe(f *face) {
+func (u *uplink) probe() {
+	f := u.face
 	f.say(declareToken(markerID, markerKey(u.r.zid, strconv.Itoa(u.rank))), wire.QoSDeclare)
 	f.say(&wire.Interest{
-		ID: markerInterest, Mode: wire.InterestCurrentFuture, Options: wire.InterestTokens, Restricted: true, Key: wire.Key("@/*/uplink/*"),
+		ID: markerInterest, Mode: wire.InterestCurrentFuture, Options: wire.InterestTokens, Restricted: true, Key: wire.Key(markers),
 		QoS: wire.QoSDeclare,
 	}, wire.QoSDeclare)
 }
@@ -151,16 +158,8 @@ func (u *uplink) establish(f *face) {
 	if u.face != f || u.yielded || f.gone {
 		return
 	}
-	u.probing, f.standby, u.troubled = false, false, false
-	r.generation.Add(1)
-	own := &interest{face: f, id: ownInterest, kinds: [kinds]bool{true, true, true}}
-	f.interests[own.id] = own
-	for k := range kinds {
-		r.watchersOf(k, own.key)[own] = struct{}{}
-		for key := range r.declared[k].All() {
-			r.settle(f, k, key)
-		}
-	}
+	u.probing, u.troubled = false, false
+	u.watch([kinds]bool{true, true, true}, keyexpr.KeyExpr{})
 	f.say(&wire.Interest{
 		ID: allInterest, Mode: wire.InterestCurrentFuture, QoS: wire.QoSDeclare,
 		Options: wire.InterestSubscribers | wire.InterestQueryables | wire.InterestTokens,
@@ -168,11 +167,29 @@ func (u *uplink) establish(f *face) {
 	f.log.Info("uplink carries", "endpoint", u.endpoint)
 }
 
-// sameWay tells whether an entity is the token of one of our own uplinks, and makes the newer of two ways yield.
-func (r *Router) sameWay(f *face, k kind, key keyexpr.KeyExpr) bool {
-	if k != tokens || len(r.uplinks) == 0 {
-		return false
+// watch makes the other side hear of what is declared here, without its asking.
+func (u *uplink) watch(which [kinds]bool, key keyexpr.KeyExpr) {
+	own := &interest{face: u.face, id: ownInterest, kinds: which, key: key}
+	if old := u.face.interests[own.id]; old != nil {
+		for k := range kinds {
+			if old.kinds[k] {
+				u.r.dropWatcher(k, old)
+			}
+		}
 	}
+	u.face.interests[own.id] = own
+	u.face.plainly = watchers{own: {}}
+	for k := range kinds {
+		if !which[k] {
+			continue
+		}
+		u.r.watchersOf(k, key)[own] = struct{}{}
+		u.r.intersecting(k, key, func(e *entity) { u.r.settle(u.face, k, e.key) })
+	}
+}
+
+// sameWay tells whether a token is that of one of our own uplinks, and makes the newer of two ways yield.
+func (r *Router) sameWay(f *face, id uint32, key keyexpr.KeyExpr) bool {
 	text, own := strings.CutPrefix(key.String(), markerKey(r.zid, ""))
 	rank, err := strconv.Atoi(text)
 	if !own || err != nil || rank < 0 || rank >= len(r.uplinks) {
@@ -180,17 +197,33 @@ func (r *Router) sameWay(f *face, k kind, key keyexpr.KeyExpr) bool {
 	}
 	from, seen := f.uplink, r.uplinks[rank]
 	switch {
-	case from == seen: // its own, that came back
-	case from == nil:
-		if seen.probing {
-			seen.yield("it leads back to this router")
-		}
+	case from == seen, seen.face == nil, seen.yielded: // its own, that came back, or one that will be taken back
+	case from == nil && seen.probing:
+		seen.yield("it leads back to this router")
+	case from == nil: // whoever closed the circle will yield, or has not noticed
+		r.waitForOther(f, id, seen)
 	case from.probing != seen.probing && from.probing, from.probing == seen.probing && from.rank > seen.rank:
 		from.yield("it leads where " + seen.endpoint + " leads")
 	default:
 		seen.yield("it leads where " + from.endpoint + " leads")
 	}
 	return true
+}
+
+// waitForOther makes an uplink yield whose token has come round, unless it is taken back soon.
+func (r *Router) waitForOther(f *face, id uint32, seen *uplink) {
+	if f.round == nil {
+		f.round = map[uint32]struct{}{}
+	}
+	f.round[id] = struct{}{}
+	at := seen.face
+	time.AfterFunc(roundTime, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if _, still := f.round[id]; still && !f.gone && seen.face == at {
+			seen.yield("it leads back to this router")
+		}
+	})
 }
 
 // yield closes the uplink for the sake of another. The lock of the tables is held.
@@ -200,6 +233,9 @@ func (u *uplink) yield(why string) {
 	}
 	u.yielded, u.face.standby = true, true
 	u.r.generation.Add(1)
-	u.r.log.Info("uplink stands by", "endpoint", u.endpoint, "reason", why)
+	if !u.troubled {
+		u.r.log.Info("uplink stands by", "endpoint", u.endpoint, "reason", why)
+	}
+	u.troubled = true
 	u.face.out.Abort(wire.CloseGeneric)
 }
