@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strconv"
@@ -249,5 +250,43 @@ func TestContainerFindsZenoh(t *testing.T) {
 	p := &platform{zenoh: "tcp/127.0.0.1:7447"}
 	if got, want := p.containerEnv(), map[string]string{"OPRC_ZENOH_MODE": "client", "OPRC_ZENOH_PEERS": p.zenoh}; !maps.Equal(got, want) {
 		t.Errorf("got %v", got)
+	}
+}
+
+// A container in Python that speaks the older generation of messages, as the released SDK does, is declared as OaaS-RS declares it.
+func TestOlderContainer(t *testing.T) {
+	python := os.Getenv("OAAS_TEST_PYTHON") // one that has grpcio
+	if python == "" {
+		python = "python3"
+	}
+	if err := exec.Command(python, "-c", "import grpc").Run(); err != nil {
+		t.Skipf("%s has no grpcio: %v", python, err)
+	}
+	program, err := filepath.Abs("testdata/older/container.py")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "oaas-package.yaml"), fmt.Sprintf(`name: py
+classes:
+  - key: tally
+    function_bindings:
+      - {name: add, function_key: fn, access_modifier: PUBLIC, immutable: false, parameters: []}
+      - {name: fail, function_key: fn}
+      - {name: echo, function_key: fn, stateless: true}
+functions:
+  - {key: fn, function_type: CUSTOM, provision_config: {need_http2: true}, command: [%q, %q]}
+`, python, program))
+	r := open(t, t.TempDir())
+	r.deploy(dir)
+	r.mustCall("py.tally", "7", "add", "2", "2")
+	r.mustCall("py.tally", "7", "add", "3", "5")
+	if got := r.entry("py.tally", "7", "1"); got != "5" {
+		t.Errorf("the entry is %q", got)
+	}
+	r.mustCall("py.tally", "", "echo", "hello", "hello")
+	_, err = r.call("py.tally", "7", "fail", "")
+	if f := failure(t, err); f.Status != http.StatusInternalServerError {
+		t.Errorf("its failure is %+v", f)
 	}
 }
