@@ -152,12 +152,7 @@ func TestContainer(t *testing.T) {
 // checkContainer checks what every container gets, wherever it runs.
 func checkContainer(t *testing.T, r *rig) {
 	t.Helper()
-	conn, err := grpc.NewClient(strings.TrimPrefix(r.url, "http://"), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	fn := oprc.NewOprcFunctionClient(conn)
+	fn := oprc.NewOprcFunctionClient(r.dialGRPC())
 	invoke := func(ctx context.Context, method, payload string) (*oprc.InvocationResponse, error) {
 		return fn.InvokeObj(ctx, &oprc.ObjectInvocationRequest{ClsId: "old.tally", FnId: method, ObjectId: new("7"), Payload: []byte(payload)})
 	}
@@ -225,13 +220,8 @@ func TestContainerElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := open(t, t.TempDir())
-	conn, err := grpc.NewClient(strings.TrimPrefix(r.url, "http://"), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
 	s := grpc.NewServer()
-	oprc.RegisterOprcFunctionServer(s, &tally{data: oprc.NewDataServiceClient(conn)})
+	oprc.RegisterOprcFunctionServer(s, &tally{data: oprc.NewDataServiceClient(r.dialGRPC())})
 	var running sync.WaitGroup
 	running.Go(func() { _ = s.Serve(l) })
 	defer running.Wait()
