@@ -31,8 +31,7 @@ const containerVariable = "OAAS_DEV_TEST_CONTAINER"
 // tally is a function container whose state is the platform's, which it reaches by gRPC.
 type tally struct {
 	oprc.UnimplementedOprcFunctionServer
-	data  oprc.DataServiceClient
-	calls sync.Map // how often each payload was seen
+	data oprc.DataServiceClient
 }
 
 // serveContainer serves on HTTP_PORT until it is told to end.

@@ -12,6 +12,7 @@ import (
 	"github.com/hpcclab/oaas-go/api/function"
 	"github.com/hpcclab/oaas-go/odgm/call"
 	"github.com/hpcclab/oaas-go/odgm/container"
+	"github.com/hpcclab/oaas-go/odgm/object"
 )
 
 // onContainer has a function container do the method. Nothing is committed of it but its end, where somebody asks for that: its result under an
@@ -41,8 +42,15 @@ func (r *running) onContainer(ctx context.Context) (call.Answer, error) {
 	reply := &function.Reply{Payload: answer.Payload, ContentType: answer.ContentType}
 	if r.shard != nil && r.worthCommit(reply, key) {
 		answer.Version, err = r.commit(ctx, outcome{reply: reply}, key, fingerprint)
+		return answer, err
 	}
-	return answer, err
+	if !r.method.Stateless {
+		// The container has written by itself. An answer is not lost because nobody knows the version.
+		if obj, err := r.shard.Object(ctx, r.call.Ref.ID, object.Selector{}); err == nil {
+			answer.Version = obj.Version
+		}
+	}
+	return answer, nil
 }
 
 // containers sends calls to containers of methods that bring no transport.
