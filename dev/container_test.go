@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strconv"
@@ -30,8 +31,7 @@ const containerVariable = "OAAS_DEV_TEST_CONTAINER"
 // tally is a function container whose state is the platform's, which it reaches by gRPC.
 type tally struct {
 	oprc.UnimplementedOprcFunctionServer
-	data  oprc.DataServiceClient
-	calls sync.Map // how often each payload was seen
+	data oprc.DataServiceClient
 }
 
 // serveContainer serves on HTTP_PORT until it is told to end.
@@ -151,12 +151,7 @@ func TestContainer(t *testing.T) {
 // checkContainer checks what every container gets, wherever it runs.
 func checkContainer(t *testing.T, r *rig) {
 	t.Helper()
-	conn, err := grpc.NewClient(strings.TrimPrefix(r.url, "http://"), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	fn := oprc.NewOprcFunctionClient(conn)
+	fn := oprc.NewOprcFunctionClient(r.dialGRPC())
 	invoke := func(ctx context.Context, method, payload string) (*oprc.InvocationResponse, error) {
 		return fn.InvokeObj(ctx, &oprc.ObjectInvocationRequest{ClsId: "old.tally", FnId: method, ObjectId: new("7"), Payload: []byte(payload)})
 	}
@@ -224,13 +219,8 @@ func TestContainerElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := open(t, t.TempDir())
-	conn, err := grpc.NewClient(strings.TrimPrefix(r.url, "http://"), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
 	s := grpc.NewServer()
-	oprc.RegisterOprcFunctionServer(s, &tally{data: oprc.NewDataServiceClient(conn)})
+	oprc.RegisterOprcFunctionServer(s, &tally{data: oprc.NewDataServiceClient(r.dialGRPC())})
 	var running sync.WaitGroup
 	running.Go(func() { _ = s.Serve(l) })
 	defer running.Wait()
@@ -249,5 +239,43 @@ func TestContainerFindsZenoh(t *testing.T) {
 	p := &platform{zenoh: "tcp/127.0.0.1:7447"}
 	if got, want := p.containerEnv(), map[string]string{"OPRC_ZENOH_MODE": "client", "OPRC_ZENOH_PEERS": p.zenoh}; !maps.Equal(got, want) {
 		t.Errorf("got %v", got)
+	}
+}
+
+// A container in Python that speaks the older generation of messages, as the released SDK does, is declared as OaaS-RS declares it.
+func TestOlderContainer(t *testing.T) {
+	python := os.Getenv("OAAS_TEST_PYTHON") // one that has grpcio
+	if python == "" {
+		python = "python3"
+	}
+	if err := exec.Command(python, "-c", "import grpc").Run(); err != nil {
+		t.Skipf("%s has no grpcio: %v", python, err)
+	}
+	program, err := filepath.Abs("testdata/older/container.py")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "oaas-package.yaml"), fmt.Sprintf(`name: py
+classes:
+  - key: tally
+    function_bindings:
+      - {name: add, function_key: fn, access_modifier: PUBLIC, immutable: false, parameters: []}
+      - {name: fail, function_key: fn}
+      - {name: echo, function_key: fn, stateless: true}
+functions:
+  - {key: fn, function_type: CUSTOM, provision_config: {need_http2: true}, command: [%q, %q]}
+`, python, program))
+	r := open(t, t.TempDir())
+	r.deploy(dir)
+	r.mustCall("py.tally", "7", "add", "2", "2")
+	r.mustCall("py.tally", "7", "add", "3", "5")
+	if got := r.entry("py.tally", "7", "1"); got != "5" {
+		t.Errorf("the entry is %q", got)
+	}
+	r.mustCall("py.tally", "", "echo", "hello", "hello")
+	_, err = r.call("py.tally", "7", "fail", "")
+	if f := failure(t, err); f.Status != http.StatusInternalServerError {
+		t.Errorf("its failure is %+v", f)
 	}
 }

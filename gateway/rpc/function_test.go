@@ -103,6 +103,19 @@ func TestTraceAndChain(t *testing.T) {
 	if text := string(got.GetPayload()); !strings.HasPrefix(text, "00-"+trace+"-") || !strings.Contains(text, " external ") {
 		t.Errorf("the function saw %q", text)
 	}
+	// Clients of OaaS-RS may have it in the options; the metadata count where both are.
+	options := map[string]string{"traceparent": "00-" + trace + "-00f067aa0ba902b7-01"}
+	got, err = r.fn.InvokeObj(r.ctx(), &oprc.ObjectInvocationRequest{ClsId: class, ObjectId: new("o"), FnId: "trace", Options: options})
+	must(t, 0, err)
+	if text := string(got.GetPayload()); !strings.HasPrefix(text, "00-"+trace+"-") {
+		t.Errorf("of the options the function saw %q", text)
+	}
+	options["traceparent"] = "00-11111111111111111111111111111111-00f067aa0ba902b7-01"
+	got, err = r.fn.InvokeObj(ctx, &oprc.ObjectInvocationRequest{ClsId: class, ObjectId: new("o"), FnId: "trace", Options: options})
+	must(t, 0, err)
+	if text := string(got.GetPayload()); !strings.HasPrefix(text, "00-"+trace+"-") {
+		t.Errorf("of both the function saw %q", text)
+	}
 	got, err = r.fn.InvokeObj(ctx, &oprc.ObjectInvocationRequest{ClsId: class, ObjectId: new("o"), FnId: "outer"})
 	must(t, 0, err)
 	same(t, got, `payload: "done"`)

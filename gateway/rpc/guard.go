@@ -75,7 +75,7 @@ func (g *guard) unary(ctx context.Context, request any, info *grpc.UnaryServerIn
 			response = nil
 		}
 	}()
-	ctx, err = x.begin(ctx)
+	ctx, err = x.begin(ctx, request)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +86,7 @@ func (g *guard) unary(ctx context.Context, request any, info *grpc.UnaryServerIn
 func (g *guard) stream(server any, s grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) (err error) {
 	x := &exchange{guard: g, method: info.FullMethod, began: time.Now()}
 	defer func() { err = x.finish(recover(), err) }()
-	ctx, err := x.begin(s.Context())
+	ctx, err := x.begin(s.Context(), nil)
 	if err != nil {
 		return err
 	}
@@ -112,11 +112,16 @@ type exchange struct {
 
 var propagator = propagation.TraceContext{}
 
+// withOptions are requests that may carry a trace as clients of OaaS-RS do.
+type withOptions interface{ GetOptions() map[string]string }
+
 // begin continues the client's trace, makes the call's span while tracing is on, and refuses the call if there are too many.
-func (x *exchange) begin(ctx context.Context) (context.Context, error) {
+func (x *exchange) begin(ctx context.Context, request any) (context.Context, error) {
 	inFlight := x.inFlight.Add(1)
 	if md, ok := metadata.FromIncomingContext(ctx); ok && len(md["traceparent"]) > 0 {
 		ctx = propagator.Extract(ctx, carrier(md))
+	} else if r, ok := request.(withOptions); ok && r.GetOptions()["traceparent"] != "" {
+		ctx = propagator.Extract(ctx, propagation.MapCarrier(r.GetOptions()))
 	}
 	if x.tracer != nil {
 		ctx, x.span = x.tracer.Start(ctx, strings.TrimPrefix(x.method, "/"), trace.WithSpanKind(trace.SpanKindServer))

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,6 +18,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/hpcclab/oaas-go/api/oprc"
+	"github.com/hpcclab/oaas-go/odgm"
+	"github.com/hpcclab/oaas-go/odgm/object"
 )
 
 // Messages up to the limit are taken, longer ones are refused whether they are compressed or not; answers have no limit.
@@ -140,6 +143,55 @@ func TestTooManyInFlight(t *testing.T) {
 		_, err := r.data.Stats(r.ctx(), &oprc.StatsRequest{})
 		return err == nil
 	})
+}
+
+// crowded is a grid whose lists wait until it is opened, and that knows how many waited at a time.
+type crowded struct {
+	*odgm.Grid
+	open      chan struct{}
+	now, most atomic.Int64
+}
+
+// ListObjects waits.
+func (c *crowded) ListObjects(ctx context.Context, class string, partition int, page object.Page) ([]object.Meta, []byte, error) {
+	n := c.now.Add(1)
+	defer c.now.Add(-1)
+	for most := c.most.Load(); n > most && !c.most.CompareAndSwap(most, n); most = c.most.Load() {
+	}
+	<-c.open
+	return c.Grid.ListObjects(ctx, class, partition, page)
+}
+
+// A thousand streams at once, of many clients: no more than allowed run, and each ends with OK or a refusal.
+func TestManyStreams(t *testing.T) {
+	const limit, clients, each = 100, 20, 50
+	grid := &crowded{open: make(chan struct{})}
+	r := newRig(t, rigOptions{cfg: Config{MaxInFlight: limit}, wrap: func(g *odgm.Grid) Grid { grid.Grid = g; return grid }})
+	var running sync.WaitGroup
+	var served, refused atomic.Int64
+	for range clients {
+		client := oprc.NewDataServiceClient(dial(t, r.address))
+		for range each {
+			running.Go(func() {
+				_, err := collect(client.ListObjects(r.ctx(), &oprc.ListObjectsRequest{ClsId: class}))
+				switch status.Code(err) {
+				case codes.OK:
+					served.Add(1)
+				case codes.ResourceExhausted:
+					refused.Add(1)
+				default:
+					t.Error(err)
+				}
+			})
+		}
+	}
+	until(t, "all run or are refused", func() bool { return grid.now.Load()+refused.Load() == clients*each })
+	close(grid.open)
+	running.Wait()
+	if most := grid.most.Load(); most > limit || most < 2 || served.Load() != most {
+		t.Errorf("%d at a time, %d served, %d refused", most, served.Load(), refused.Load())
+	}
+	r.set("o", "k=1")
 }
 
 func TestConfig(t *testing.T) {

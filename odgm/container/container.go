@@ -84,7 +84,7 @@ func headerOf(ctx context.Context, c *call.Call, trace propagation.MapCarrier) h
 // timeoutText gives a time as gRPC writes it: at most eight digits and a unit.
 func timeoutText(d time.Duration) string {
 	const most = 99_999_999
-	if ms := max(d/time.Millisecond, 1); ms <= most {
+	if ms := max((d+time.Millisecond-1)/time.Millisecond, 1); ms <= most { // rounded up: who asks gives up first
 		return strconv.FormatInt(int64(ms), 10) + "m"
 	}
 	return strconv.FormatInt(min(int64(d/time.Second), most), 10) + "S"

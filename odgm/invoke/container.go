@@ -12,6 +12,7 @@ import (
 	"github.com/hpcclab/oaas-go/api/function"
 	"github.com/hpcclab/oaas-go/odgm/call"
 	"github.com/hpcclab/oaas-go/odgm/container"
+	"github.com/hpcclab/oaas-go/odgm/object"
 )
 
 // onContainer has a function container do the method. Nothing is committed of it but its end, where somebody asks for that: its result under an
@@ -41,8 +42,15 @@ func (r *running) onContainer(ctx context.Context) (call.Answer, error) {
 	reply := &function.Reply{Payload: answer.Payload, ContentType: answer.ContentType}
 	if r.shard != nil && r.worthCommit(reply, key) {
 		answer.Version, err = r.commit(ctx, outcome{reply: reply}, key, fingerprint)
+		return answer, err
 	}
-	return answer, err
+	if !r.method.Stateless {
+		// The container has written by itself. An answer is not lost because nobody knows the version.
+		if obj, err := r.shard.Object(ctx, r.call.Ref.ID, object.Selector{}); err == nil {
+			answer.Version = obj.Version
+		}
+	}
+	return answer, nil
 }
 
 // containers sends calls to containers of methods that bring no transport.
@@ -77,15 +85,29 @@ func (r *running) askContainer(ctx context.Context, _ int) (answer call.Answer, 
 	}
 	got, err := r.post(ctx, to, header, body)
 	if err != nil {
-		return call.Answer{}, err
+		return call.Answer{}, r.orLate(ctx, err)
 	}
 	answer, err = container.Decode("function container "+r.method.Function+", method "+r.call.Method, &container.Response{
 		Status: got.status, Header: got.header, Trailer: got.trailer, Body: got.body,
 	})
-	if err != nil && ctx.Err() != nil {
-		return call.Answer{}, r.late(ctx) // it noticed first, and says so in its way
+	if err != nil {
+		err = r.orLate(ctx, err)
 	}
 	return answer, err
+}
+
+// deadlineSlack is how much sooner than here a container may notice that a call's time is up.
+const deadlineSlack = 20 * time.Millisecond
+
+// orLate gives the failure of a call whose time was up: the container notices that too, perhaps first, and says so in its way or breaks off.
+func (r *running) orLate(ctx context.Context, err error) error {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < deadlineSlack {
+		<-ctx.Done()
+	}
+	if ctx.Err() != nil {
+		return r.late(ctx)
+	}
+	return err
 }
 
 // once lets one call at a time in for each key. The zero value is ready.

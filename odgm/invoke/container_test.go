@@ -78,8 +78,10 @@ func TestContainerHoldsNoTurn(t *testing.T) {
 		}
 		return okay("done")
 	})
-	if a := w.mustInvoke("o", "m"); string(a.Payload) != "done" {
-		t.Errorf("got %s", a.Payload)
+	for version := range uint64(2) {
+		if a := w.mustInvoke("o", "m"); string(a.Payload) != "done" || a.Version != version+1 {
+			t.Errorf("got %s, version %d", a.Payload, a.Version)
+		}
 	}
 	w.wantState("o", "k", "from inside")
 }

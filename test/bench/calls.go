@@ -33,7 +33,7 @@ func calls(ctx context.Context, t *table, cfg config) error {
 	if err := fill(ctx, p); err != nil {
 		return err
 	}
-	bare, stop, err := bareGin(ctx)
+	bare, stop, err := startSelf(ctx, "-serve-bare")
 	if err != nil {
 		return err
 	}
@@ -69,8 +69,8 @@ func serveBare(addr string) error {
 	return server.ListenAndServe()
 }
 
-// bareGin starts this program as the bare handler, a process of its own as the platform is, and gives its address.
-func bareGin(ctx context.Context) (addr string, stop func(), err error) {
+// startSelf starts this program as a bare handler, a process of its own as the platform is, and gives its address.
+func startSelf(ctx context.Context, flag string) (addr string, stop func(), err error) {
 	if addr, err = freeAddress(); err != nil {
 		return "", nil, err
 	}
@@ -78,7 +78,7 @@ func bareGin(ctx context.Context) (addr string, stop func(), err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	return startProcess(addr, exec.CommandContext(ctx, self, "-serve-bare", addr))
+	return startProcess(addr, exec.CommandContext(ctx, self, flag, addr))
 }
 
 // startProcess starts a server and waits until it listens.
@@ -123,6 +123,7 @@ type pair struct {
 	besideName   string
 	shareTo      float64 // share of the bare answer that a peer reached, 0 for none
 	peer         string
+	drive        driver // nil for HTTP/1.1
 }
 
 func compareCalls(ctx context.Context, t *table, cfg config, p *platform, bare, direct string) error {
@@ -176,11 +177,11 @@ func compareCalls(ctx context.Context, t *table, cfg config, p *platform, bare, 
 func compare(ctx context.Context, t *table, cfg config, p *platform, c pair) error {
 	var ratios, rates, besides, added, p50s, p99s []float64
 	for range cfg.rounds {
-		beside, err := run(ctx, c.besideAddr, c.clients, cfg.length, c.beside)
+		beside, err := run(ctx, c.besideAddr, c.clients, cfg.length, c.beside, c.drive)
 		if err != nil {
 			return err
 		}
-		ours, err := run(ctx, p.addr, c.clients, cfg.length, c.ours)
+		ours, err := run(ctx, p.addr, c.clients, cfg.length, c.ours, c.drive)
 		if err != nil {
 			return err
 		}

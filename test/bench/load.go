@@ -30,7 +30,10 @@ func repeat(raw []byte) request { return func(int, int) []byte { return raw } }
 // run has clients send requests to addr, each on a connection of its own and one after the other, for the given time. An answer outside
 // 2xx ends it with an error. The client does as little as it can (fixed bytes out, length-delimited bytes in), since it shares the processors
 // with what is measured.
-func run(ctx context.Context, addr string, clients int, length time.Duration, next request) (load, error) {
+func run(ctx context.Context, addr string, clients int, length time.Duration, next request, client driver) (load, error) {
+	if client == nil {
+		client = drive
+	}
 	ctx, cancel := context.WithTimeout(ctx, length)
 	defer cancel()
 	times := make([][]time.Duration, clients)
@@ -38,7 +41,7 @@ func run(ctx context.Context, addr string, clients int, length time.Duration, ne
 	var wg sync.WaitGroup
 	begun := time.Now()
 	for c := range clients {
-		wg.Go(func() { times[c], errs[c] = drive(ctx, addr, c, next) })
+		wg.Go(func() { times[c], errs[c] = client(ctx, addr, c, next) })
 	}
 	wg.Wait()
 	elapsed := time.Since(begun)
@@ -56,7 +59,10 @@ func run(ctx context.Context, addr string, clients int, length time.Duration, ne
 	return load{rate: float64(len(all)) / elapsed.Seconds(), p50: quantile(all, 0.5), p99: quantile(all, 0.99), count: len(all)}, nil
 }
 
-// drive is one client.
+// driver is one client: it sends requests until ctx ends, and gives the time of each answer.
+type driver func(ctx context.Context, addr string, client int, next request) ([]time.Duration, error)
+
+// drive is a client of HTTP/1.1.
 func drive(ctx context.Context, addr string, client int, next request) ([]time.Duration, error) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {

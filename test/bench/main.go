@@ -31,23 +31,27 @@ type config struct {
 var scenarios = []scenario{
 	{"storage", func(ctx context.Context, t *table, cfg config) error { return storage(ctx, t, cfg.length) }},
 	{"calls", calls},
+	{"grpc", grpcCalls},
 	{"start", start},
 	{"events", events},
 }
 
 func main() {
 	var cfg config
-	only := flag.String("only", "", "scenarios to run, separated by commas (storage, calls, start, events); all if empty")
+	only := flag.String("only", "", "scenarios to run, separated by commas (storage, calls, grpc, start, events); all if empty")
 	flag.StringVar(&cfg.oaas, "oaas", "bin/oaas", "the oaas binary to measure")
 	flag.DurationVar(&cfg.length, "time", 3*time.Second, "length of each measurement")
 	flag.IntVar(&cfg.rounds, "rounds", 3, "rounds of each comparison; the median ratio is shown")
 	flag.IntVar(&cfg.events, "events", 100_000, "events of the delivery test")
 	flag.StringVar(&cfg.match, "match", "", "of the calls, only the comparisons whose name contains this")
 	bare := flag.String("serve-bare", "", "serve a constant on this address and do nothing else; the program starts itself so")
+	bareGRPC := flag.String("serve-grpc", "", "the same over gRPC")
 	flag.Parse()
-	if *bare != "" {
-		fmt.Fprintln(os.Stderr, "bench:", serveBare(*bare))
-		os.Exit(1)
+	for addr, serve := range map[string]func(string) error{*bare: serveBare, *bareGRPC: serveGRPC} {
+		if addr != "" {
+			fmt.Fprintln(os.Stderr, "bench:", serve(addr))
+			os.Exit(1)
+		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
