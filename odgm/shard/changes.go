@@ -272,9 +272,9 @@ func (s *Shard) Span() Span {
 }
 
 // Changes gives commits with kept changes of numbers above after, in order: at least one if there is any, and more until they have that many
-// changes or 1 MiB. The first one may begin before.
+// changes or 256 KiB. The first one may begin before.
 func (s *Shard) Changes(ctx context.Context, seq uint64, limit int) ([]Changes, error) {
-	const most = 1 << 20
+	const most = 256 << 10
 	var commits []Changes
 	count, size := 0, uint64(0)
 	err := s.view(ctx, func(r engine.Reader) error {
