@@ -174,12 +174,14 @@ func (c *Change) appendMore(dst []byte) []byte {
 	return append(dst, '}')
 }
 
-// AppendJSON appends the notice of a gap: partition_id, from, to, missing (absent if not known), remade, and the position of the stream that has
-// just given it.
+// AppendJSON appends the notice of a gap: a message of OaaS-RS with source "gap" and without changes, so that clients which know nothing of gaps can
+// read it, with gap (from, and to and missing, or remade) and the position of the stream that has just given it.
 func (g *Gap) AppendJSON(dst []byte, s *Stream) []byte {
-	dst = append(dst, `{"gap":{"partition_id":`...)
+	dst = append(dst, `{"object_id":"","cls_id":`...)
+	dst = oprc.AppendString(dst, g.Class)
+	dst = append(dst, `,"partition_id":`...)
 	dst = strconv.AppendUint(dst, uint64(g.Partition), 10)
-	dst = append(dst, `,"from":`...)
+	dst = append(dst, `,"version":0,"source":"gap","changes":[],"gap":{"from":`...)
 	dst = strconv.AppendUint(dst, g.From, 10)
 	if g.Remade {
 		dst = append(dst, `,"remade":true`...)
