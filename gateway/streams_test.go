@@ -322,7 +322,7 @@ func TestPings(t *testing.T) {
 // TestClientThatNeverReads is cut off, and costs no memory until then, while others get everything.
 func TestClientThatNeverReads(t *testing.T) {
 	r := newRig(t, rigOptions{
-		cfg:   func(c *Config) { c.Streams.WriteTimeout = 300 * time.Millisecond },
+		cfg:   func(c *Config) { c.Streams.WriteTimeout = 3 * time.Second },
 		class: func(c *odgm.Class) { c.Changes.Values = true },
 	})
 	stuck := r.upgrade(record0 + "/ws")
