@@ -53,7 +53,7 @@ func TestEventsGoOn(t *testing.T) {
 	answers := []string{
 		"retry: 1\nid: p0\n\n" + change(1) + "id: p2\ndata: {\"cut", ":\n\n" + change(2),
 		"event: gap\nid: p8\ndata: {\"source\":\"gap\",\"partition_id\":3,\"gap\":{\"from\":3,\"missing\":6}}\n\n" + change(9),
-		"event: error\ndata: {\"error\":{\"code\":\"UNAVAILABLE\",\"message\":\"over\"}}\n\n",
+		"event: error\ndata: {\"error\":{\"code\":\"INTERNAL\",\"message\":\"over\"}}\n\n",
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked = append(asked, r.URL.String()+" "+r.Header.Get("Last-Event-ID"))

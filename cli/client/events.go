@@ -63,8 +63,7 @@ func (c *Client) Events(ctx context.Context, w Watch, each func(*Event) error) e
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		lost, gone := &cutOff{}, &Unreachable{}
-		if !errors.As(err, &lost) && (at == "" || !errors.As(err, &gone)) {
+		if at == "" || !passes(err) {
 			return err
 		}
 		select {
@@ -73,6 +72,16 @@ func (c *Client) Events(ctx context.Context, w Watch, each func(*Event) error) e
 		case <-time.After(reconnectDelay):
 		}
 	}
+}
+
+// passes tells whether a stream that ended so is worth asking for again.
+func passes(err error) bool {
+	if f, ok := errors.AsType[*Failure](err); ok {
+		return f.Status == http.StatusServiceUnavailable
+	}
+	_, lost := errors.AsType[*cutOff](err)
+	_, gone := errors.AsType[*Unreachable](err)
+	return lost || gone
 }
 
 func (w *Watch) path() string {
@@ -139,7 +148,11 @@ func dispatch(kind, data string, each func(*Event) error) error {
 		if err := json.Unmarshal([]byte(data), &shape); err != nil {
 			return fmt.Errorf("read the end of the stream: %w", err)
 		}
-		return &Failure{Status: http.StatusServiceUnavailable, Code: shape.Error.Code, Message: shape.Error.Message}
+		f := &Failure{Status: http.StatusInternalServerError, Code: shape.Error.Code, Message: shape.Error.Message}
+		if f.Code == "UNAVAILABLE" {
+			f.Status = http.StatusServiceUnavailable
+		}
+		return f
 	}
 	ev := &Event{Raw: json.RawMessage(data)}
 	if err := json.Unmarshal(ev.Raw, ev); err != nil {
