@@ -123,7 +123,7 @@ func (m *Machine) Finish(tx engine.Tx) error {
 		return nil
 	}
 	if log.Epoch == 0 {
-		log.Epoch = max(log.time/int64(time.Second), 1)
+		log.Epoch = max(log.time/int64(time.Millisecond), 1)
 		if err := m.storeChangeLog(tx); err != nil {
 			return err
 		}

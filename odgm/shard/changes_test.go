@@ -123,7 +123,7 @@ func TestChangesAgeAndAreTrimmed(t *testing.T) {
 		first   uint64
 	}{{0, 3, 4}, {time.Minute, 0, 4}, {time.Hour, 2, 6}, {time.Hour, 0, 6}} {
 		now = now.Add(step.forward)
-		if n, err := s.Sweep(t.Context()); err != nil || n != step.removed || s.Span() != (Span{1000, step.first, 5}) {
+		if n, err := s.Sweep(t.Context()); err != nil || n != step.removed || s.Span() != (Span{1_000_000, step.first, 5}) {
 			t.Fatalf("after %s swept %d, %+v, %v; want %d, first %d", step.forward, n, s.Span(), err, step.removed, step.first)
 		}
 	}
@@ -131,7 +131,7 @@ func TestChangesAgeAndAreTrimmed(t *testing.T) {
 	expectLines(t, "after all were removed", changesOf(t, s, 5), "6 a v6: ~x")
 	keeping(t, s, nil)
 	must(t, s, put("a", "x", "unseen"))
-	if n, err := s.Sweep(t.Context()); err != nil || n != 1 || s.Span() != (Span{1000, 7, 6}) {
+	if n, err := s.Sweep(t.Context()); err != nil || n != 1 || s.Span() != (Span{1_000_000, 7, 6}) {
 		t.Fatalf("switched off, swept %d, %+v, %v", n, s.Span(), err)
 	}
 }

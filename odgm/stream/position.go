@@ -8,7 +8,7 @@ import (
 )
 
 // Position is a place between two changes of a class, from which a stream goes on. It is Now, Earliest, or what a stream gave: for each partition
-// its number, the epoch of its log in base 36 (empty if not known) and the number of the last change before the place, as in "0:t6c3k1.17,2:t6c3k4.9".
+// its number, the epoch of its log in base 36 (empty if not known) and the number of the last change before the place, as in "0:mifp0k3z.17,2:mifp0kc1.9".
 // A partition that is not named is at its beginning.
 type Position string
 
@@ -51,7 +51,7 @@ func (p Position) parse() (map[uint32]point, error) {
 	for item := range strings.SplitSeq(string(p), ",") {
 		partition, at, ok := parsePoint(item)
 		if _, twice := points[partition]; !ok || twice {
-			return nil, fault.New(fault.InvalidArgument, "%q is not a position: take one that a stream gave, such as 0:t6c3k1.17, or 0 for the earliest", p)
+			return nil, fault.New(fault.InvalidArgument, "%q is not a position: take one that a stream gave, such as 0:mifp0k3z.17, or 0 for the earliest", p)
 		}
 		points[partition] = at
 	}

@@ -148,7 +148,7 @@ func TestPositions(t *testing.T) {
 	w.put(0, "a", "x", "3")
 	expect(t, "all partitions", all, "1.1 b +x=2", "0.2 a ~x=3")
 	expect(t, "one partition", one, "1.1 b +x=2")
-	if got := string(all.Position()); got != "0:lfls.2,1:lfls.1" {
+	if got := string(all.Position()); got != "0:gjdgxs.2,1:gjdgxs.1" {
 		t.Fatalf("position %s", got)
 	}
 	at := all.Position()
@@ -171,7 +171,7 @@ func TestPositions(t *testing.T) {
 	} {
 		expect(t, tc.name, w.subscribe(Filter{Partition: tc.partition}, tc.from), tc.want...)
 	}
-	for _, bad := range []Position{"x", "1", "0:lfls", "0:.x", "0:.-1", "0:.1,0:.2", "0:.1,", "70000:.1", "0:!.1", "0:-1.1", "7:.1", "1:.1"} {
+	for _, bad := range []Position{"x", "1", "0:gjdgxs", "0:.x", "0:.-1", "0:.1,0:.2", "0:.1,", "70000:.1", "0:!.1", "0:-1.1", "7:.1", "1:.1"} {
 		if _, err := w.hub.Subscribe(w.logs, Filter{Partition: 0}, bad); fault.CodeOf(err) != fault.InvalidArgument || !strings.Contains(err.Error(), string(bad)) {
 			t.Errorf("position %q: %v", bad, err)
 		}
@@ -205,7 +205,7 @@ func TestFilters(t *testing.T) {
 	} {
 		s := w.subscribe(tc.f, Earliest)
 		expect(t, tc.name, s, tc.want...)
-		if at := s.Position(); at != "0:lfls.4" {
+		if at := s.Position(); at != "0:gjdgxs.4" {
 			t.Errorf("%s: position %s counts not what was left out", tc.name, at)
 		}
 	}
@@ -234,7 +234,7 @@ func TestMessages(t *testing.T) {
 	if got := string(c.JSON()); got != message+"}" {
 		t.Errorf("got  %s\nwant %s}", got, message)
 	}
-	const more = `,"seq":1,"time":"1970-01-12T13:46:40Z","method":{"name":"f","action":"complete"},"position":"0:lfls.1"}`
+	const more = `,"seq":1,"time":"1970-01-12T13:46:40Z","method":{"name":"f","action":"complete"},"position":"0:gjdgxs.1"}`
 	if got := string(c.AppendExtended(nil, s)); got != message+more {
 		t.Errorf("got  %s\nwant %s", got, message+more)
 	}
@@ -243,7 +243,7 @@ func TestMessages(t *testing.T) {
 	}
 	gap := &Gap{Class: "c", Partition: 3, From: 5, To: 9}
 	if got := string(gap.AppendJSON(nil, s)); got != `{"object_id":"","cls_id":"c","partition_id":3,"version":0,"source":"gap","changes":[],`+
-		`"gap":{"from":5,"to":9,"missing":5},"position":"0:lfls.1"}` {
+		`"gap":{"from":5,"to":9,"missing":5},"position":"0:gjdgxs.1"}` {
 		t.Error(got)
 	}
 }
@@ -265,7 +265,7 @@ func TestRetentionGap(t *testing.T) {
 	w.forward(0)
 	late := w.subscribe(Filter{}, at)
 	expect(t, "away for too long", late, "gap 0.4-5", "0.6 a ~x=2", "0.7 a ~x=3", "0.8 a ~x=4")
-	if p := late.Position(); p != "0:lfls.8" {
+	if p := late.Position(); p != "0:gjdgxs.8" {
 		t.Errorf("position %s", p)
 	}
 	behind := w.subscribe(Filter{}, After(0, 5))
