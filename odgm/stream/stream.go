@@ -3,7 +3,7 @@
 // Guarantee: a stream gives every change that matches its filter once, those of one partition in the order of their numbers. Where it cannot, as
 // changes were removed or the reader was too slow, it says which ones are missing before it goes on. It goes on after any position that a stream
 // of the same class gave, also of an earlier process. Memory for a stream does not grow with what its reader has not read. See ../DESIGN.md,
-// section 9.
+// section 10.
 package stream
 
 import (
