@@ -63,7 +63,7 @@ func TestWarnings(t *testing.T) {
 
 // Every option is acted upon, holds by itself, or is warned of.
 func TestNoOptionIsIgnoredInSilence(t *testing.T) {
-	acts := []string{OptionEngine, OptionMailboxLimit, OptionResultTTL, "ws_event_include_values"}
+	acts := []string{OptionEngine, OptionMailboxLimit, OptionResultTTL, OptionEventRetention, OptionEventRecords, OptionEventBytes, OptionEventValues, OptionEventOutcomes}
 	holds := []string{"invoke_only_primary"} // one copy is the primary
 	for _, name := range KnownOptions() {
 		silent := !slices.Contains(acts, name) && !slices.Contains(holds, name)
