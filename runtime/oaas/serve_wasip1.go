@@ -29,8 +29,13 @@ var request, answer []byte
 // Serve makes the parts ready to be called. In a command it answers the one call on standard input.
 func Serve(parts ...Part) {
 	var err error
-	if guest, err = NewHandler(parts...); err == nil && !reactor {
-		err = serveOnce(os.Stdin, os.Stdout)
+	if guest, err = NewHandler(parts...); err == nil {
+		guest.SetGateway("http://gateway") // nobody is there: see noNetwork
+	}
+	if err == nil && !reactor {
+		out := os.Stdout
+		os.Stdout = os.Stderr // what the program prints is no part of the answer
+		err = serveOnce(os.Stdin, out)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "oaas:", err)

@@ -91,6 +91,7 @@ func (i *instance) sleep(ns int64) {
 // call writes a call into the memory of a reactor, runs it, and reads the answer.
 func (i *instance) call(ctx context.Context, message []byte) ([]byte, error) {
 	i.ctx.Store(&ctx)
+	i.log.begin()
 	defer i.log.end()
 	got, err := i.module.ExportedFunction(exportBuffer).Call(ctx, uint64(len(message)))
 	if err != nil {
@@ -179,8 +180,8 @@ func (i *instance) explain(ctx context.Context, err error) error {
 		}
 		text = fmt.Sprintf("function %s: the module trapped: %s", i.of.spec.Name, strings.TrimSuffix(what, " (recovered by wazero)"))
 	}
-	if i.log.last != "" {
-		text += ": " + i.log.last
+	if words := i.log.lastWords(); words != "" {
+		text += ": " + words
 	}
 	return &failure{text}
 }

@@ -13,7 +13,19 @@ type lineWriter struct {
 	emit func(line string)
 	part []byte
 	over bool // the current line was cut; drop the rest of it
-	last string
+	// last is the last line of the call, cause the first one with which a language begins to tell why it gives up.
+	last, cause string
+}
+
+// begin forgets the lines of the call before.
+func (w *lineWriter) begin() { w.last, w.cause = "", "" }
+
+// lastWords gives the line that most likely says why the module has ended.
+func (w *lineWriter) lastWords() string {
+	if w.cause != "" {
+		return w.cause
+	}
+	return w.last
 }
 
 // Write never fails, so that a module never sees a broken pipe.
@@ -37,6 +49,9 @@ func (w *lineWriter) Write(p []byte) (int, error) {
 
 func (w *lineWriter) flush() {
 	w.last = strings.ToValidUTF8(string(bytes.TrimSuffix(w.part, []byte{'\r'})), "\uFFFD")
+	if w.cause == "" && (strings.HasPrefix(w.last, "panic: ") || strings.HasPrefix(w.last, "fatal error: ") || strings.Contains(w.last, " panicked at ")) {
+		w.cause = w.last
+	}
 	w.emit(w.last)
 	w.part, w.over = w.part[:0], false
 }

@@ -131,13 +131,13 @@ func (m *module) check(wasi api.Module) error {
 	exports := m.compiled.ExportedFunctions()
 	call, buffer := exports[exportCall], exports[exportBuffer]
 	switch {
+	case exports[exportCommand] != nil: // a program with the SDK exports the others too
+		return signature(exports[exportCommand], nil, nil)
 	case call != nil && buffer != nil:
 		m.reactor = true
 		return errors.Join(
 			signature(call, nil, []api.ValueType{api.ValueTypeI64}),
 			signature(buffer, []api.ValueType{api.ValueTypeI32}, []api.ValueType{api.ValueTypeI32}))
-	case exports[exportCommand] != nil:
-		return signature(exports[exportCommand], nil, nil)
 	}
 	return fmt.Errorf("the module exports neither %s (a command) nor %s and %s (a reactor), so there is nothing to call", exportCommand, exportBuffer, exportCall)
 }
