@@ -30,6 +30,9 @@ func (p *platform) buildModule(ctx context.Context, proj *project.Project, f *op
 	if f.Provision == nil || f.Provision.WasmModuleURL == nil {
 		return p.builder.Build(ctx, proj.BuildRequest(f, p.dataDir))
 	}
+	if err := p.builder.Prepare(ctx, proj.BuildRequest(f, p.dataDir)); err != nil {
+		return nil, err
+	}
 	code, err := wasm.Fetch(ctx, *f.Provision.WasmModuleURL, proj.Dir, p.url)
 	if err != nil {
 		return nil, fault.Wrap(fault.CodeOf(err), err, "function %s", f.Key)

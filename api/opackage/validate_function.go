@@ -86,7 +86,6 @@ func (v *validator) wasm(at string, f *Function) {
 		{"url", "somebody else runs the function", f.URL != ""},
 		{"runtime", "only wasm goes with a module", module && f.Runtime != "" && f.Runtime != WasmRuntime},
 		{"command", "a module is started by the platform", len(f.Command) > 0},
-		{"build", "the module is at wasm_module_url", module && len(f.Build) > 0},
 		{"scaling", "it runs in the process of its objects", len(f.Scaling) > 0},
 	} {
 		if other.given {

@@ -96,6 +96,14 @@ func (b *Builder) Build(ctx context.Context, req Request) (*Result, error) {
 	return result, b.prune(home, result.Hash)
 }
 
+// Prepare runs the build command of a request in its source folder, and nothing else.
+func (b *Builder) Prepare(ctx context.Context, req Request) error {
+	if err := req.check(); err != nil {
+		return err
+	}
+	return runBuildCommand(ctx, req)
+}
+
 // Place makes a build of a WebAssembly module that is there already.
 func (b *Builder) Place(pkg, function string, module []byte) (*Result, error) {
 	started := time.Now()
