@@ -86,6 +86,7 @@ func (v *validator) wasm(at string, f *Function) {
 		{"url", "somebody else runs the function", f.URL != ""},
 		{"runtime", "only wasm goes with a module", module && f.Runtime != "" && f.Runtime != WasmRuntime},
 		{"command", "a module is started by the platform", len(f.Command) > 0},
+		{"contract", "a module is called in memory", f.Contract == GRPCContract},
 		{"scaling", "it runs in the process of its objects", len(f.Scaling) > 0},
 	} {
 		if other.given {
