@@ -24,6 +24,7 @@ require (
 	github.com/quic-go/quic-go v0.59.0
 	github.com/spf13/cobra v1.10.2
 	github.com/spf13/pflag v1.0.10
+	github.com/tetratelabs/wazero v1.12.0
 	github.com/tidwall/btree v1.8.2
 	github.com/titanous/json5 v1.0.0
 	go.etcd.io/bbolt v1.5.0

@@ -18,7 +18,7 @@ const Module = "github.com/hpcclab/oaas-go"
 // sdkGoMod is the go.mod of the copy. Its Go version is the lowest that the SDK builds with.
 const sdkGoMod = "module " + Module + "\n\ngo 1.24\n"
 
-//go:embed LICENSE api/function/*.go runtime/oaas/*.go runtime/oaas/oaastest/*.go
+//go:embed LICENSE api/function/*.go runtime/oaas/*.go runtime/oaas/*.s runtime/oaas/oaastest/*.go
 var sources embed.FS
 
 // SDK gives the files of the SDK by their slash-separated path in the module, without tests.

@@ -165,8 +165,14 @@ func (p *platform) getLogs(w http.ResponseWriter, r *http.Request) {
 		tail = n
 	}
 	name := r.PathValue("name")
-	if _, ok := p.runner.Function(name); !ok {
+	_, isModule := p.modules.Function(name)
+	if _, ok := p.runner.Function(name); !ok && !isModule {
 		refuse(w, fault.New(fault.NotFound, "no function %q runs here", name))
+		return
+	}
+	if isModule {
+		lines := newLines(w)
+		p.readModuleLog(r.Context(), name, follow, tail, func(l control.LogLine) { lines.write(l) })
 		return
 	}
 	ctx, stop := context.WithCancel(r.Context())

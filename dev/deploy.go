@@ -18,6 +18,7 @@ import (
 	"github.com/hpcclab/oaas-go/dev/project"
 	"github.com/hpcclab/oaas-go/odgm"
 	"github.com/hpcclab/oaas-go/odgm/condition"
+	"github.com/hpcclab/oaas-go/runtime/builder"
 	"github.com/hpcclab/oaas-go/runtime/runner"
 )
 
@@ -86,7 +87,7 @@ func (p *platform) bringUp(ctx context.Context, proj *project.Project, old *depl
 		remembered: remembered{
 			Dir: proj.Dir, Package: proj.Package, Builds: map[string]rememberedFunc{}, Source: project.Fingerprint(proj.Dir, p.dataDir),
 		},
-		slots: map[string]*slot{}, specs: map[string]runner.Spec{},
+		slots: map[string]*slot{}, specs: map[string]runner.Spec{}, modules: map[string]moduleSpec{},
 	}
 	var names []string
 	for i := range proj.Functions {
@@ -117,11 +118,15 @@ func (p *platform) build(ctx context.Context, proj *project.Project, d *deployme
 		if !project.Local(f) {
 			continue
 		}
-		if f.Source == "" && f.Runtime == "" && f.Provision != nil && f.Provision.ContainerImage != nil && len(f.Command) == 0 {
+		if f.Source == "" && f.Runtime == "" && !f.IsWasm() && f.Provision != nil && f.Provision.ContainerImage != nil && len(f.Command) == 0 {
 			return fault.New(fault.InvalidArgument,
 				"function %s has only a container image, which oaas dev does not run; give it source:, or url: if it runs elsewhere", f.Key)
 		}
-		r, err := p.builder.Build(ctx, proj.BuildRequest(f, p.dataDir))
+		build := func() (*builder.Result, error) { return p.builder.Build(ctx, proj.BuildRequest(f, p.dataDir)) }
+		if f.IsWasm() {
+			build = func() (*builder.Result, error) { return p.buildModule(ctx, proj, f) }
+		}
+		r, err := build()
 		if err != nil {
 			return err
 		}
@@ -183,11 +188,12 @@ func (p *platform) containerEnv() map[string]string {
 
 // start brings up the functions of a deployment that are not running already just so. The undo that it gives puts back what was there.
 func (p *platform) start(ctx context.Context, d, old *deployment, tell report) (undo func(), err error) {
-	var replaced []string
+	var replaced, modules []string
 	undo = func() {
 		ctx, done := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 		defer done()
 		p.putBack(ctx, replaced, old)
+		p.putBackModules(ctx, modules, old)
 	}
 	for i := range d.Package.Functions {
 		f := &d.Package.Functions[i]
@@ -197,6 +203,16 @@ func (p *platform) start(ctx context.Context, d, old *deployment, tell report) (
 			d.slots[name] = s
 		}
 		if !project.Local(f) {
+			continue
+		}
+		if f.IsWasm() {
+			started, err := p.startModule(ctx, d, old, f, tell)
+			if err != nil {
+				return undo, err
+			}
+			if started {
+				modules = append(modules, name)
+			}
 			continue
 		}
 		spec := p.spec(d.Package, f, d.Builds[f.Key])
@@ -295,6 +311,10 @@ func (p *platform) targets(d *deployment) (map[string]http.RoundTripper, error) 
 			targets[name] = target
 			continue
 		}
+		if module, ok := p.modules.Function(name); ok && f.IsWasm() {
+			targets[name] = module
+			continue
+		}
 		running, ok := p.runner.Function(name)
 		if !ok {
 			return nil, fault.New(fault.FunctionUnavailable, "function %s went away while it was deployed", name)
@@ -342,6 +362,7 @@ func (p *platform) retire(ctx context.Context, d, old *deployment) {
 			errs = append(errs, p.dropFunction(ctx, name))
 		}
 	}
+	errs = append(errs, p.retireModules(ctx, d, old))
 	p.disown(d.Package.Name, d.slots)
 	if old.Dir != d.Dir {
 		p.unwatch(old.Dir)

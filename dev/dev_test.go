@@ -17,7 +17,7 @@ import (
 )
 
 func TestTemplates(t *testing.T) {
-	for _, template := range []string{"go", "python", "node"} {
+	for _, template := range []string{"go", "python", "node", "go-wasm"} {
 		t.Run(template, func(t *testing.T) {
 			dir := fromTemplate(t, template)
 			r := open(t, t.TempDir())

@@ -17,6 +17,7 @@ import (
 	"github.com/hpcclab/oaas-go/odgm"
 	"github.com/hpcclab/oaas-go/runtime/builder"
 	"github.com/hpcclab/oaas-go/runtime/runner"
+	"github.com/hpcclab/oaas-go/runtime/wasm"
 )
 
 // platform is what runs: the grid, the functions, and which projects they come from.
@@ -29,6 +30,7 @@ type platform struct {
 	started  time.Time
 	grid     *odgm.Grid
 	runner   *runner.Runner
+	modules  *wasm.Host
 	builder  builder.Builder
 	activity *activity
 
@@ -50,6 +52,7 @@ type deployment struct {
 	remembered
 	slots   map[string]*slot       // by function name
 	specs   map[string]runner.Spec // by function name
+	modules map[string]moduleSpec  // by function name, of those that are WebAssembly
 	classes []odgm.Class
 	// failure says why the newest source is not what is being served.
 	failure string
@@ -76,12 +79,15 @@ func openPlatform(cfg Config, dataDir, url string, registry *prometheus.Registry
 	if err != nil {
 		return nil, fmt.Errorf("start the function runner: %w", err)
 	}
+	if p.modules, err = wasm.New(wasm.Config{CacheDir: filepath.Join(dataDir, "modules"), OnLog: p.moduleLog}); err != nil {
+		return nil, errors.Join(err, p.runner.Close(context.Background()))
+	}
 	p.grid, err = odgm.Open(odgm.Config{
 		Dir: filepath.Join(dataDir, "classes"), Logger: p.log, Registerer: registry,
 		DefaultSink: os.Getenv("K_SINK"), SinkOverrides: os.Getenv("K_CE_OVERRIDES"), OnDelivery: p.delivered,
 	})
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open the object data grid: %w", err), p.runner.Close(context.Background()))
+		return nil, errors.Join(fmt.Errorf("open the object data grid: %w", err), p.runner.Close(context.Background()), p.modules.Close(context.Background()))
 	}
 	return p, nil
 }
@@ -90,7 +96,7 @@ func openPlatform(cfg Config, dataDir, url string, registry *prometheus.Registry
 func (p *platform) close(ctx context.Context) error {
 	p.stop()
 	p.work.Wait()
-	return errors.Join(p.grid.Close(ctx), p.runner.Close(ctx))
+	return errors.Join(p.grid.Close(ctx), p.runner.Close(ctx), p.modules.Close(ctx))
 }
 
 // claim takes the token of a package, so that one change of it is made at a time.
@@ -178,6 +184,7 @@ func (p *platform) remove(ctx context.Context, pkg string, purge bool) error {
 	for name := range d.specs {
 		errs = append(errs, p.dropFunction(ctx, name))
 	}
+	errs = append(errs, p.retireModules(ctx, &deployment{}, d))
 	p.disown(pkg, nil)
 	errs = append(errs, p.builder.Remove(pkg))
 	message := "deleted; its objects are kept"

@@ -39,13 +39,17 @@ func (p *platform) restore(ctx context.Context) error {
 
 // restoreProject makes the classes of a project known. The deployment is given also when that fails.
 func (p *platform) restoreProject(ctx context.Context, r remembered) (*deployment, error) {
-	d := &deployment{remembered: r, slots: map[string]*slot{}, specs: map[string]runner.Spec{}}
+	d := &deployment{remembered: r, slots: map[string]*slot{}, specs: map[string]runner.Spec{}, modules: map[string]moduleSpec{}}
 	var names []string
 	for i := range r.Package.Functions {
 		f := &r.Package.Functions[i]
 		name := r.Package.Name + "-" + f.Key
 		names = append(names, name)
 		d.slots[name] = newSlot(name)
+		if f.IsWasm() {
+			d.modules[name] = moduleSpecOf(f, r.Builds[f.Key])
+			continue
+		}
 		if project.Local(f) {
 			d.specs[name] = p.spec(r.Package, f, r.Builds[f.Key])
 			continue
@@ -82,6 +86,20 @@ func (p *platform) restart(ctx context.Context, d *deployment) {
 	for name, spec := range d.specs {
 		starts.Go(func() {
 			f, err := p.runner.Deploy(ctx, spec)
+			if err != nil {
+				failed.Store(true)
+				d.slots[name].fail(err)
+				if ctx.Err() == nil {
+					p.problem(control.Activity{Function: name, Package: d.Package.Name, Message: err.Error()})
+				}
+				return
+			}
+			d.slots[name].fill(f)
+		})
+	}
+	for name, s := range d.modules {
+		starts.Go(func() {
+			f, err := p.deployModule(ctx, name, s)
 			if err != nil {
 				failed.Store(true)
 				d.slots[name].fail(err)

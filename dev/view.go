@@ -82,6 +82,11 @@ func (p *platform) addStatus(view *control.Function) {
 	}
 	p.mu.Unlock()
 	view.State = stateStarting
+	if m, ok := p.modules.Function(view.Name); ok {
+		s := m.Status()
+		view.State, view.Revision, view.Instances, view.InFlight = stateReady, s.Hash[:min(len(s.Hash), 16)], s.Instances, s.InFlight
+		return
+	}
 	f, ok := p.runner.Function(view.Name)
 	if !ok {
 		return

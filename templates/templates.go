@@ -21,7 +21,7 @@ import (
 	"github.com/hpcclab/oaas-go/api/fault"
 )
 
-//go:embed all:go all:python all:node
+//go:embed all:go all:python all:node all:go-wasm
 var projects embed.FS
 
 const (
@@ -38,7 +38,10 @@ const (
 var validName = regexp.MustCompile(`^[a-z]([a-z0-9-]*[a-z0-9])?$`)
 
 // Names lists the templates.
-func Names() []string { return []string{"go", "python", "node"} }
+func Names() []string { return []string{"go", "python", "node", "go-wasm"} }
+
+// layers are the folders that a template is made of, if it is more than one: files of the later ones are taken before those of the earlier.
+var layers = map[string][]string{"go-wasm": {"go", "go-wasm"}}
 
 // Write makes a project with that name in dir, from a template, and gives its files, as slash-separated paths in order. The folder must not
 // exist, or must be empty; folders above it are made as needed.
@@ -79,22 +82,16 @@ func render(template, name string) (map[string][]byte, error) {
 		return nil, fault.New(fault.InvalidArgument, "%q cannot be the name of a project: it means something else in YAML", name)
 	}
 	files := map[string][]byte{}
-	err := fs.WalkDir(projects, template, func(file string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || strings.Contains(file, "__pycache__") {
-			return err
-		}
-		text, err := fs.ReadFile(projects, file)
-		if err != nil {
-			return err
-		}
-		to := strings.TrimSuffix(strings.TrimPrefix(file, template+"/"), suffix)
-		files[to] = bytes.ReplaceAll(text, []byte(placeholder), []byte(name))
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read the template: %w", err)
+	folders := layers[template]
+	if folders == nil {
+		folders = []string{template}
 	}
-	if template == "go" {
+	for _, folder := range folders {
+		if err := renderFolder(files, folder, name); err != nil {
+			return nil, fmt.Errorf("read the template: %w", err)
+		}
+	}
+	if folders[0] == "go" {
 		sdk, err := oaasgo.SDK()
 		if err != nil {
 			return nil, err
@@ -104,6 +101,22 @@ func render(template, name string) (map[string][]byte, error) {
 		}
 	}
 	return files, nil
+}
+
+// renderFolder adds the files of one folder.
+func renderFolder(files map[string][]byte, folder, name string) error {
+	return fs.WalkDir(projects, folder, func(file string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || strings.Contains(file, "__pycache__") {
+			return err
+		}
+		text, err := fs.ReadFile(projects, file)
+		if err != nil {
+			return err
+		}
+		to := strings.TrimSuffix(strings.TrimPrefix(file, folder+"/"), suffix)
+		files[to] = bytes.ReplaceAll(text, []byte(placeholder), []byte(name))
+		return nil
+	})
 }
 
 // checkEmpty tells whether the folder exists; anything in its place but an empty folder is refused.

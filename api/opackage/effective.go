@@ -51,6 +51,20 @@ func (c *Class) Binding(name string) *Binding {
 	return nil
 }
 
+// IsWasm says whether the function is a WebAssembly module, which runs in the process of the shard.
+func (f *Function) IsWasm() bool {
+	return f.Runtime == WasmRuntime || f.Provision != nil && f.Provision.WasmModuleURL != nil
+}
+
+// MemoryLimit gives memory_limit in bytes, 0 if there is none.
+func (f *Function) MemoryLimit() uint64 {
+	if f.Provision == nil || f.Provision.MemoryLimit == nil {
+		return 0
+	}
+	bytes, _ := quantity(*f.Provision.MemoryLimit)
+	return uint64(bytes)
+}
+
 // Persistent says whether the class asks for its objects to be kept on disk.
 func (c *Class) Persistent() bool { return c.StateSpec != nil && c.StateSpec.Persistent }
 

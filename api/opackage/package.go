@@ -134,6 +134,8 @@ const (
 	PythonRuntime  Runtime = "python"
 	NodeRuntime    Runtime = "node"
 	CommandRuntime Runtime = "command"
+	// WasmRuntime is a WebAssembly module that runs in the process of the shard: built from Go source, or there already.
+	WasmRuntime Runtime = "wasm"
 )
 
 // ProvisionConfig is what a cluster needs to run a function.

@@ -16,7 +16,7 @@ func (v *validator) function(at string, f *Function) {
 		v.provision(at+".provision_config", f.Provision)
 	}
 	v.environment(at+".config", f.Config)
-	choice(v, at+".runtime", f.Runtime, GoRuntime, PythonRuntime, NodeRuntime, CommandRuntime)
+	choice(v, at+".runtime", f.Runtime, GoRuntime, PythonRuntime, NodeRuntime, CommandRuntime, WasmRuntime)
 	if f.Runtime == CommandRuntime && len(f.Command) == 0 {
 		v.fail(at+".command", "the runtime command needs a command")
 	}
@@ -27,6 +27,7 @@ func (v *validator) function(at string, f *Function) {
 	v.argv(at+".command", f.Command)
 	choice(v, at+".contract", f.Contract, HTTPContract, GRPCContract)
 	v.functionURL(at, f)
+	v.wasm(at, f)
 	v.scaling(at+".scaling", f.Scaling)
 }
 
@@ -67,6 +68,31 @@ func checkContainerURL(text string) string {
 		return quote(text) + " has more than a host and a port, which is all that the URL of a function container can have"
 	}
 	return ""
+}
+
+// wasm checks that a module can be had in one way only, and runs in no process.
+func (v *validator) wasm(at string, f *Function) {
+	if f.FunctionType == WasmFunction && !f.IsWasm() && f.URL == "" {
+		v.fail(at+".function_type", "is WASM, but there is no module: set provision_config.wasm_module_url, or runtime: wasm for source")
+	}
+	if !f.IsWasm() {
+		return
+	}
+	module := f.Provision != nil && f.Provision.WasmModuleURL != nil
+	for _, other := range []struct {
+		key, why string
+		given    bool
+	}{
+		{"url", "somebody else runs the function", f.URL != ""},
+		{"runtime", "only wasm goes with a module", module && f.Runtime != "" && f.Runtime != WasmRuntime},
+		{"command", "a module is started by the platform", len(f.Command) > 0},
+		{"contract", "a module is called in memory", f.Contract == GRPCContract},
+		{"scaling", "it runs in the process of its objects", len(f.Scaling) > 0},
+	} {
+		if other.given {
+			v.fail(at+"."+other.key, "the function is a WebAssembly module; %s does not go with it: %s", other.key, other.why)
+		}
+	}
 }
 
 // checkSource wants a folder that means the same on every machine.

@@ -81,6 +81,9 @@ func Local(f *opackage.Function) bool { return f.URL == "" }
 
 // BuildRequest says how to build a function that is local. The folders in exclude are no source.
 func (p *Project) BuildRequest(f *opackage.Function, exclude ...string) builder.Request {
+	if f.IsWasm() {
+		return builder.Request{Package: p.Name, Function: f.Key, Dir: p.Source(f), Runtime: opackage.WasmRuntime, Build: f.Build, Exclude: exclude}
+	}
 	return builder.Request{
 		Package: p.Name, Function: f.Key, Dir: p.Source(f), Runtime: f.Runtime, Build: f.Build, Command: f.Command, Exclude: exclude,
 	}

@@ -7,6 +7,8 @@ package builder
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -94,6 +96,52 @@ func (b *Builder) Build(ctx context.Context, req Request) (*Result, error) {
 	return result, b.prune(home, result.Hash)
 }
 
+// Prepare runs the build command of a request in its source folder, and nothing else.
+func (b *Builder) Prepare(ctx context.Context, req Request) error {
+	if err := req.check(); err != nil {
+		return err
+	}
+	return runBuildCommand(ctx, req)
+}
+
+// Place makes a build of a WebAssembly module that is there already.
+func (b *Builder) Place(pkg, function string, module []byte) (*Result, error) {
+	started := time.Now()
+	if !isName(pkg) || !isName(function) {
+		return nil, fmt.Errorf("place module of %q of %q: not usable as folder names", function, pkg)
+	}
+	sum := sha256.Sum256(module)
+	r := &Result{Runtime: opackage.WasmRuntime, Hash: hex.EncodeToString(sum[:])[:16]}
+	home := filepath.Join(b.Root, pkg, function)
+	r.Dir = filepath.Join(home, r.Hash)
+	r.Command = []string{filepath.Join(r.Dir, ModuleName)}
+	if r.Reused = isDir(r.Dir); !r.Reused {
+		if err := b.place(home, r.Dir, module); err != nil {
+			return nil, fmt.Errorf("place module of %s: %w", function, err)
+		}
+	}
+	r.Took = time.Since(started)
+	return r, b.prune(home, r.Hash)
+}
+
+func (b *Builder) place(home, final string, module []byte) error {
+	if err := os.MkdirAll(home, 0o755); err != nil {
+		return err
+	}
+	temp, err := os.MkdirTemp(home, ".building-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(temp) //nolint:errcheck // gone already when all went well
+	if err := os.WriteFile(filepath.Join(temp, ModuleName), module, 0o644); err != nil {
+		return err
+	}
+	if err := os.Rename(temp, final); err != nil && !isDir(final) {
+		return err
+	}
+	return nil
+}
+
 // Hash gives a hash of the source as it is now, with everything in the request that decides what is built of it.
 func Hash(req Request) (string, error) {
 	if err := req.check(); err != nil {
@@ -159,7 +207,11 @@ func (b *Builder) make(ctx context.Context, req Request, source *tree, home stri
 	name := source.hash
 	if !source.complete {
 		// The source alone does not tell whether the build is the same as an earlier one; its outcome does.
-		if name, err = hashOf(filepath.Join(temp, programName())); err != nil {
+		program := programName()
+		if req.Runtime == opackage.WasmRuntime {
+			program = ModuleName
+		}
+		if name, err = hashOf(filepath.Join(temp, program)); err != nil {
 			return "", fmt.Errorf("build %s: %w", req.Function, err)
 		}
 	}

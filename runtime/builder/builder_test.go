@@ -338,3 +338,44 @@ func TestOutputOfToolsIsBounded(t *testing.T) {
 		t.Errorf("%d bytes, begins %.20q, ends %q", len(text), text, text[len(text)-10:])
 	}
 }
+
+// A module is built from Go source, or taken as it is; what is in its build folder does not change with the source.
+func TestBuildWasm(t *testing.T) {
+	b := &Builder{Root: t.TempDir()}
+	src := write(t, t.TempDir(), "go.mod", goMod, "main.go", goMain("one"))
+	req := Request{Package: "shop", Function: "fn", Dir: src, Runtime: opackage.WasmRuntime}
+	isModule := func(r *Result) bool {
+		text, err := os.ReadFile(r.Command[0])
+		return err == nil && strings.HasPrefix(string(text), "\x00asm")
+	}
+	first, err := b.Build(t.Context(), req)
+	if err != nil || first.Runtime != opackage.WasmRuntime || !isModule(first) {
+		t.Fatalf("from Go: %+v, %v", first, err)
+	}
+	if again, err := b.Build(t.Context(), req); err != nil || !again.Reused || again.Command[0] != first.Command[0] {
+		t.Errorf("same source: %+v, %v", again, err)
+	}
+	write(t, src, "made.wasm", "\x00asm\x01\x00\x00\x00")
+	made, err := b.Build(t.Context(), req)
+	if err != nil || made.Reused || !isModule(made) || made.Hash == first.Hash {
+		t.Errorf("a module that is there: %+v, %v", made, err)
+	}
+	write(t, src, "other.wasm", "x")
+	if _, err := b.Build(t.Context(), req); err == nil || !strings.Contains(err.Error(), "2 *.wasm files") {
+		t.Errorf("two modules: %v", err)
+	}
+	if _, err := b.Build(t.Context(), Request{Package: "shop", Function: "fn", Dir: t.TempDir(), Runtime: opackage.WasmRuntime}); err == nil ||
+		!strings.Contains(err.Error(), "neither Go source nor a *.wasm file") {
+		t.Errorf("nothing: %v", err)
+	}
+	placed, err := b.Place("shop", "fn", []byte("\x00asm placed"))
+	if err != nil || placed.Reused || !isModule(placed) {
+		t.Errorf("placed: %+v, %v", placed, err)
+	}
+	if again, err := b.Place("shop", "fn", []byte("\x00asm placed")); err != nil || !again.Reused {
+		t.Errorf("placed again: %+v, %v", again, err)
+	}
+	if _, err := b.Place("..", "fn", nil); err == nil {
+		t.Error("a package that leaves the folder")
+	}
+}

@@ -50,8 +50,11 @@ const sourceFolder = "source"
 
 // compile fills the folder out.
 func compile(ctx context.Context, req Request, source *tree, out string) error {
-	if req.Runtime == opackage.GoRuntime && len(req.Build) == 0 {
-		return compileGo(ctx, req, out)
+	switch {
+	case req.Runtime == opackage.GoRuntime && len(req.Build) == 0:
+		return compileGo(ctx, req, filepath.Join(out, programName()), nil)
+	case req.Runtime == opackage.WasmRuntime:
+		return compileWasm(ctx, req, out)
 	}
 	copied := filepath.Join(out, sourceFolder)
 	if err := source.copyTo(copied); err != nil {
@@ -69,18 +72,42 @@ func compile(ctx context.Context, req Request, source *tree, out string) error {
 	return nil
 }
 
-func compileGo(ctx context.Context, req Request, out string) error {
+// compileGo builds the program file, for another platform if the environment says so.
+func compileGo(ctx context.Context, req Request, file string, env []string, flags ...string) error {
 	program, err := tool(req.Function, opackage.GoRuntime)
 	if err != nil {
 		return err
 	}
-	args := []string{"build", "-trimpath", "-buildvcs=false", "-o", filepath.Join(out, programName()), "."}
-	env := append(os.Environ(), "CGO_ENABLED=0")
-	err = run(ctx, req, req.Dir, env, program, args...)
+	args := append([]string{"build", "-trimpath", "-buildvcs=false", "-o", file}, flags...)
+	env = append(append(os.Environ(), "CGO_ENABLED=0"), env...)
+	err = run(ctx, req, req.Dir, env, program, append(args, ".")...)
 	if failed, ok := errors.AsType[*Failed](err); ok && strings.Contains(failed.Output, "go.mod file not found") {
 		failed.Output += "\nthe folder is no Go module; make it one with: go mod init " + req.Function
 	}
 	return err
+}
+
+// ModuleName is the name of a WebAssembly module in its build folder.
+const ModuleName = "function.wasm"
+
+// compileWasm builds a module from Go source, or takes the only *.wasm file of the folder, which may be what build: has just made.
+func compileWasm(ctx context.Context, req Request, out string) error {
+	file := filepath.Join(out, ModuleName)
+	modules, err := filepath.Glob(filepath.Join(req.Dir, "*.wasm"))
+	if err != nil {
+		return fmt.Errorf("look for a module: %w", err)
+	}
+	switch {
+	case len(modules) == 1:
+		return copyFile(modules[0], file)
+	case len(modules) > 1:
+		return fmt.Errorf("build %s: %s has %d *.wasm files; name one with provision_config.wasm_module_url", req.Function, req.Dir, len(modules))
+	}
+	if goFiles, _ := filepath.Glob(filepath.Join(req.Dir, "*.go")); len(goFiles) == 0 {
+		return fmt.Errorf("build %s: %s has neither Go source nor a *.wasm file; build the module with build:, or name it with provision_config.wasm_module_url",
+			req.Function, req.Dir)
+	}
+	return compileGo(ctx, req, file, []string{"GOOS=wasip1", "GOARCH=wasm"}, "-buildmode=c-shared", "-ldflags=-s -w")
 }
 
 // checkPython refuses a source that Python cannot parse, as a compiler would.
@@ -186,6 +213,10 @@ func (r *Result) locate(req Request, home string) error {
 	if req.Runtime == opackage.GoRuntime && len(req.Build) == 0 {
 		// Go programs read files beside their source; the binary itself is the part that must not change.
 		r.Dir, r.Command = req.Dir, []string{filepath.Join(home, programName())}
+	}
+	if req.Runtime == opackage.WasmRuntime {
+		r.Dir, r.Command = req.Dir, []string{filepath.Join(home, ModuleName)}
+		return nil
 	}
 	if len(req.Command) > 0 {
 		r.Command = req.Command

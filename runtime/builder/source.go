@@ -73,7 +73,7 @@ func scan(req Request) (*tree, error) {
 		return nil, fmt.Errorf("read source of %s: %w", req.Function, err)
 	}
 	t.files = files
-	if req.Runtime == opackage.GoRuntime && len(req.Build) == 0 {
+	if (req.Runtime == opackage.GoRuntime || req.Runtime == opackage.WasmRuntime) && len(req.Build) == 0 {
 		if err := t.addReplaced(sum); err != nil {
 			return nil, fmt.Errorf("read source of %s: %w", req.Function, err)
 		}

@@ -20,7 +20,7 @@ type Handler struct {
 	stateless map[string]http.Handler
 	fallback  http.Handler
 	gateway   string
-	client    *http.Client
+	client    client
 	limits    function.Limits
 }
 
@@ -28,13 +28,7 @@ var _ http.Handler = (*Handler)(nil)
 
 // NewHandler makes a handler of the parts. It fails for tags and names that cannot work.
 func NewHandler(parts ...Part) (*Handler, error) {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = 64 // all calls go to one gateway
-	h := &Handler{
-		methods:   map[string]map[string]method{},
-		stateless: map[string]http.Handler{},
-		client:    &http.Client{Transport: transport},
-	}
+	h := &Handler{methods: map[string]map[string]method{}, stateless: map[string]http.Handler{}, client: newClient()}
 	h.SetGateway(os.Getenv(URLVariable))
 	for _, part := range parts {
 		if err := part.add(h); err != nil {
@@ -45,6 +39,12 @@ func NewHandler(parts ...Part) (*Handler, error) {
 		return nil, errors.New("there is nothing to serve: no class, no stateless function, no HTTP handler")
 	}
 	return h, nil
+}
+
+// client sends requests to the gateway.
+type client interface {
+	Do(*http.Request) (*http.Response, error)
+	CloseIdleConnections()
 }
 
 // SetGateway replaces the address of the gateway, which is that of OAAS_URL at first. It must not be called while calls are running.

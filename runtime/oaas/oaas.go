@@ -59,6 +59,8 @@ type Part struct{ add func(*Handler) error }
 type method struct {
 	readonly bool
 	run      func(Context, *function.Call) (*function.Reply, error)
+	// warm, if set, fills the caches that the first call would fill; it runs nothing of the user's.
+	warm func()
 }
 
 // Binding is a method of the class whose objects are T.
@@ -66,13 +68,22 @@ type Binding[T any] struct {
 	name     string
 	readonly bool
 	run      func(self *T, ctx Context, payload Payload) (Payload, error)
+	warm     func()
 }
 
 // Method binds the method of T to a name. It runs alone on its object, and what it changes is committed.
 func Method[T, In, Out any](name string, fn func(*T, Context, In) (Out, error)) Binding[T] {
 	return Binding[T]{name: name, run: func(self *T, ctx Context, payload Payload) (Payload, error) {
 		return typed(payload, func(in In) (Out, error) { return fn(self, ctx, in) })
-	}}
+	}, warm: warmCodecs[In, Out]}
+}
+
+// warmCodecs makes encoding/json learn the types of an input and an output.
+func warmCodecs[In, Out any]() {
+	var in In
+	var out Out
+	_ = Payload{Data: []byte("{}")}.decode(&in) // whether {} fits does not matter
+	_, _ = encodePayload(out)
 }
 
 // ReadOnly binds a method that changes nothing, so that it may run beside others. The package file must say readonly as well. If the
@@ -91,7 +102,7 @@ func Class[T any](name string, bindings ...Binding[T]) Part {
 			return fmt.Errorf("class %s: %w", name, err)
 		}
 		for _, b := range bindings {
-			if err := h.addMethod(name, b.name, method{b.readonly, p.bind(b.readonly, b.runAny)}); err != nil {
+			if err := h.addMethod(name, b.name, method{b.readonly, p.bind(b.readonly, b.runAny), func() { b.warm(); p.warm() }}); err != nil {
 				return err
 			}
 		}

@@ -1,3 +1,5 @@
+//go:build !wasip1
+
 package oaas
 
 import (
@@ -62,4 +64,11 @@ func Run(ctx context.Context, listener net.Listener, handler http.Handler) error
 	}
 	<-done
 	return err
+}
+
+// newClient makes the client for calls to the gateway.
+func newClient() client {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConnsPerHost = 64 // all calls go to one gateway
+	return &http.Client{Transport: transport}
 }

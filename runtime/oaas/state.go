@@ -306,3 +306,14 @@ func (p *plan) bind(readonly bool, run func(any, Context, Payload) (Payload, err
 		return reply, nil
 	}
 }
+
+// warm makes encoding/json learn the types of the fields.
+func (p *plan) warm() {
+	self := reflect.New(p.kind).Elem()
+	for _, f := range p.exact {
+		if !f.raw {
+			_, _, _ = f.encode(self.FieldByIndex(f.index))
+			_ = json.Unmarshal([]byte("null"), self.FieldByIndex(f.index).Addr().Interface())
+		}
+	}
+}

@@ -151,7 +151,12 @@ func compareCalls(ctx context.Context, t *table, cfg config, p *platform, bare, 
 	add := object("/api/class/bench.record/_/objects/o%d/invokes/add", []byte{}, http.MethodPost)
 	echo := object("/api/class/bench.record/_/objects/o%d/invokes/echo", echo64, http.MethodPost)
 	hello := repeat(raw(http.MethodPost, p.addr, "/api/class/bench.record/0/invokes/hello", echo64))
+	module := object("/api/class/bench.module/_/objects/o%d/invokes/add", []byte{}, http.MethodPost)
+	moduleEcho := object("/api/class/bench.module/_/objects/o%d/invokes/echo", echo64, http.MethodPost)
 	pairs := []pair{
+		{what: "WebAssembly: durable call `add`", clients: 1, ours: module, beside: add, besideAddr: p.addr, besideName: "the same method as a process"},
+		{what: "WebAssembly: method echo, 64 B", clients: 1, ours: moduleEcho, beside: echo, besideAddr: p.addr, besideName: "the same method as a process"},
+		{what: "WebAssembly: method echo, 64 B", clients: 64, ours: moduleEcho, beside: echo, besideAddr: p.addr, besideName: "the same method as a process"},
 		{what: "GET entry of 1 KiB", clients: 1, ours: getEntry, beside: constant, besideAddr: bare, besideName: "bare gin"},
 		{what: "GET entry of 1 KiB", clients: 64, ours: getEntry, beside: constant, besideAddr: bare, besideName: "bare gin"},
 		{what: "durable call `add` (reads and writes state)", clients: 1, ours: add, beside: directAdd, besideAddr: direct, besideName: "the function called directly"},

@@ -32,7 +32,8 @@ func (r *Record) See(oaas.Context, oaas.Change) (oaas.None, error) {
 func main() {
 	record := oaas.Class("bench.record", oaas.Method("add", (*Record).Add), oaas.Method("echo", (*Record).Echo))
 	seen := oaas.Class("bench.seen", oaas.Method("see", (*Record).See))
-	oaas.Serve(record, seen, oaas.HTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	module := oaas.Class("bench.module", oaas.Method("add", (*Record).Add), oaas.Method("echo", (*Record).Echo))
+	oaas.Serve(record, module, seen, oaas.HTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/octet-stream")
 		_, _ = io.Copy(w, r.Body)
 	})))
