@@ -126,7 +126,7 @@ func TestInteropSessionsOnOurRouter(t *testing.T) { // rows 1 to 4, 8, 14, 16, 1
 	interop(t)
 	for _, modes := range [][2]string{{"client", "client"}, {"client", "peer"}, {"peer", "peer"}} {
 		t.Run(modes[0]+" "+modes[1], func(t *testing.T) {
-			r := start(t, Config{AdminSpace: true})
+			r := start(t, Config{})
 			small := map[string]any{"transport/link/tx/batch_size": 2048}
 			a, b := startNative(t, modes[0], r.Locators(), nil), startNative(t, modes[1], r.Locators(), small)
 			talk(t, r, r, a, b)
@@ -293,7 +293,7 @@ func TestInteropRow16LinkedPeers(t *testing.T) {
 	c.say(sub(1, "k/**"))
 	await(t, r, func(s Statistics) bool { return s.Sessions == 3 })
 	c.sync()
-	b.do(do("put", "k/b", 1))
+	b.tell("put", "k/b", 1) // and it hears that itself
 	c.hears("put k/b 0")
 }
 

@@ -171,11 +171,11 @@ func (r *Router) serve(ctx context.Context, link transport.Link) {
 	}
 	f := newFace(r, session, t.Peer(), t)
 	f.lossy = t.BestEffort
-	r.run(ctx, f, t)
+	_ = r.run(ctx, f, t) // it is in the log
 }
 
-// run serves a face until its transport ends.
-func (r *Router) run(ctx context.Context, f *face, t *transport.Transport) {
+// run serves a face until its transport ends, and gives the reason.
+func (r *Router) run(ctx context.Context, f *face, t *transport.Transport) error {
 	if !r.add(f) {
 		t.Abort(wire.CloseGeneric)
 	}
@@ -186,6 +186,7 @@ func (r *Router) run(ctx context.Context, f *face, t *transport.Transport) {
 	}
 	r.remove(f)
 	f.log.Log(ctx, levelOf(err), "session closed", "reason", err)
+	return err
 }
 
 // levelOf makes a warning of what an operator should look at: a peer that floods, breaks the protocol or hangs. Sessions that come and go are

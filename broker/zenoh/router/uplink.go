@@ -83,6 +83,10 @@ func (u *uplink) pause(ctx context.Context, pause time.Duration) {
 func (u *uplink) trouble(what string, err error) {
 	u.r.mu.Lock()
 	defer u.r.mu.Unlock()
+	u.troubleLocked(what, err)
+}
+
+func (u *uplink) troubleLocked(what string, err error) {
 	if !u.troubled {
 		u.r.log.Warn(what, "endpoint", u.endpoint, "error", err)
 	}
@@ -116,17 +120,19 @@ func (u *uplink) serve(ctx context.Context, t *transport.Transport) (yielded boo
 	r.mu.Unlock()
 	u.probe()
 	settle := time.AfterFunc(probeTime, func() { u.establish(f) })
-	r.run(ctx, f, t)
+	err := r.run(ctx, f, t)
 	settle.Stop()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	u.face, u.probing = nil, false
-	if !u.yielded {
-		for _, other := range r.uplinks {
-			other.wakeUp()
-		}
+	if u.yielded || r.closing {
+		return u.yielded
 	}
-	return u.yielded
+	u.troubleLocked("uplink lost", err)
+	for _, other := range r.uplinks {
+		other.wakeUp()
+	}
+	return false
 }
 
 func (u *uplink) wakeUp() {
