@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -20,6 +21,8 @@ type native struct {
 	in  io.WriteCloser
 	out chan map[string]any
 	end func()
+
+	kept []map[string]any // what it said and nobody expected yet
 }
 
 func startNative(t *testing.T, mode string, listen, connect []string, settings ...string) *native {
@@ -95,22 +98,30 @@ func (n *native) start(t *testing.T, what string, pairs ...any) {
 	}
 }
 
-// expect waits until the session says that, and gives all of it. Other things that it says are forgotten.
+// expect waits until the session says that, and gives all of it. Other things that it says are kept for later.
 func (n *native) expect(t *testing.T, what string, want map[string]any) map[string]any {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
-	for {
+	is := func(got map[string]any) bool {
+		ok := got["what"] == what
+		for k, v := range want {
+			ok = ok && fmt.Sprint(got[k]) == fmt.Sprint(v)
+		}
+		return ok
+	}
+	if i := slices.IndexFunc(n.kept, is); i >= 0 {
+		got := n.kept[i]
+		n.kept = slices.Delete(n.kept, i, i+1)
+		return got
+	}
+	for deadline := time.After(patience); ; {
 		select {
 		case got := <-n.out:
-			ok := got["what"] == what
-			for k, v := range want {
-				ok = ok && fmt.Sprint(got[k]) == fmt.Sprint(v)
-			}
-			if ok {
+			if is(got) {
 				return got
 			}
+			n.kept = append(n.kept, got)
 		case <-deadline:
-			t.Fatalf("python did not say %s %v", what, want)
+			t.Fatalf("python did not say %s %v, but %v", what, want, n.kept)
 		}
 	}
 }

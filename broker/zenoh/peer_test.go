@@ -69,9 +69,7 @@ func exchange(t *testing.T, a, b *Session) {
 			t.Fatalf("got %s on %s, want %d", s.Payload(), s.KeyExpr(), i)
 		}
 	}
-	if !pub.MatchingStatus().Matching {
-		t.Error("nobody matches")
-	}
+	eventually(t, "somebody matches", func() bool { return pub.MatchingStatus().Matching })
 	r := next(t, must(b.Get(ctx, MustKeyExpr("ask/a"), "", nil, &GetOptions{Payload: []byte("x")}))(t))
 	if r.Err() != nil || r.Sample().Payload().String() != "x!" || r.ReplierID() != qabl.ID() {
 		t.Errorf("got %+v", r)
