@@ -63,7 +63,8 @@ type Grid struct {
 	normalize  prometheus.Histogram
 	gate       gate
 
-	deploying sync.Mutex // one deployment at a time; before mu
+	deploying sync.Mutex  // one deployment at a time; before mu
+	observers []*observer // guarded by deploying
 	mu        sync.RWMutex
 	classes   map[string]*class
 	closed    bool

@@ -8,6 +8,7 @@
 //	oprc/<class>/<partition>/objects/<id>/batch-set                  write and delete entries
 //	oprc/<class>/<partition>/objects/<id>/entries/<key>              read an entry
 //	oprc/<class>/<partition>/objects/list-objects                    list
+//	oprc/<class>/<partition>/objects?oid=<id>                        read, as older clients do
 //	oprc/<class>/<partition>[/objects/<id>]/invokes/<fn>             call
 //	oprc/<class>/<partition>[/objects/<id>]/invokes/<fn>/async/<inv> call without waiting
 //	oprc/<class>/<partition>[/objects/<id>]/results/<fn>/async/<inv> its result
@@ -62,6 +63,8 @@ const (
 	Events
 	Liveliness
 	Capabilities
+	// Objects is the key of all objects of a partition; whoever reads it names one by the parameter oid or oid_str.
+	Objects
 )
 
 // Key is a key taken apart. Parts may be [Any], and a whole key a key expression with it.
@@ -141,6 +144,8 @@ func (k Key) String() string {
 		parts = below(batchSet)
 	case Entry:
 		parts = below(entries, k.Name)
+	case Objects:
+		parts = append(parts, objects)
 	case ListObjects:
 		parts = append(parts, objects, listObjects)
 	case Invoke:
@@ -171,6 +176,9 @@ func Parse(key string) Key {
 		return k.parseObject(rest[1:])
 	}
 	switch {
+	case len(rest) == 1 && rest[0] == objects:
+		k.Kind = Objects
+		return k
 	case len(rest) == 2 && rest[0] == events:
 		return k.Events(CanonicalID(rest[1]))
 	case len(rest) == 2 && rest[0] == liveliness:
@@ -210,7 +218,7 @@ func (k Key) parseCall(id string, rest []string) Key {
 	case len(rest) == 4 && rest[0] == results && rest[2] == async:
 		return k.Result(id, rest[1], rest[3])
 	}
-	return k
+	return Key{}
 }
 
 // CanonicalID gives the id of an object as it is kept: the decimal text of a number below 2^64 without leading zeros, anything else as it is.

@@ -24,6 +24,7 @@ func TestKeys(t *testing.T) {
 		"oprc/shop.cart/3/events/a":                            p.Events("a"),
 		"oprc/shop.cart/3/liveliness/7":                        p.Liveliness("7"),
 		"oprc/shop.cart/3/shards/7/capabilities":               p.Capabilities("7"),
+		"oprc/shop.cart/3/objects":                             {Kind: Objects, Class: "shop.cart", Partition: "3"},
 		"oprc/*/*/shards/*/capabilities":                       In(Any, Any).Capabilities(Any),
 		"oprc/shop.cart/*/objects/*/invokes/f":                 In("shop.cart", Any).Invoke(Any, "f"),
 		"oprc/shop.cart/3/objects/18446744073709551615/set":    p.Set("18446744073709551615"),
@@ -41,7 +42,7 @@ func TestKeys(t *testing.T) {
 			t.Errorf("id %s is %s, want %s", text, got, id)
 		}
 	}
-	for _, text := range []string{"", "/", "oprc", "oprc/c/0", "oprc/c/0/objects", "other/c/0/objects/a", "oprc/c/0/objects/a/b", "oprc/c/0/invokes", "oprc/**", "oprc/c/0/**", "oprc/c/0/objects/a/invokes/f/sync/x"} {
+	for _, text := range []string{"", "/", "oprc", "oprc/c/0", "other/c/0/objects/a", "oprc/c/0/objects/a/b", "oprc/c/0/invokes", "oprc/**", "oprc/c/0/**", "oprc/c/0/objects/a/invokes/f/sync/x"} {
 		if got := Parse(text); got.Kind != Unknown {
 			t.Errorf("%q is taken for %+v", text, got)
 		}
