@@ -16,6 +16,7 @@ import (
 
 	"github.com/hpcclab/oaas-go/api/fault"
 	"github.com/hpcclab/oaas-go/dev/control"
+	"github.com/hpcclab/oaas-go/pm"
 	"github.com/hpcclab/oaas-go/runtime/runner"
 )
 
@@ -25,6 +26,8 @@ const maxControlBody = 64 << 10
 // routes mounts the Package Manager's routes and the control API. They can run code as the user who started the platform, so only this machine's
 // programs may use them: a web page in the user's browser (it sends Origin, or another Host) and other machines are refused.
 func (p *platform) routes(r gin.IRouter) {
+	openAPIRoute(r, p.document)
+	pm.ProxyRoutes(r, p.gatewayOf)
 	r = r.Group("", localOnly)
 	p.manager.Routes(r)
 	for _, rt := range []struct {
@@ -46,6 +49,14 @@ func (p *platform) routes(r gin.IRouter) {
 			rt.serve(c.Writer, c.Request)
 		})
 	}
+}
+
+// gatewayOf gives the gateway of this machine, which is that of its only environment.
+func (p *platform) gatewayOf(env string) http.Handler {
+	if env != "" && env != environmentName {
+		return nil
+	}
+	return p.gateway.Handler()
 }
 
 // decoded gives a part of the path, which the gateway's engine leaves as it came.

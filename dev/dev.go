@@ -50,6 +50,8 @@ type Config struct {
 	Projects []string
 	// ScaleToZeroGrace is how long a function's last instance stays without calls. Default: that of the runner, as on Knative.
 	ScaleToZeroGrace time.Duration
+	// FunctionErrorsOK answers 200 where a function failed by itself, as OaaS-RS's gateway does.
+	FunctionErrorsOK bool
 	// Version is shown to clients.
 	Version string
 	// Logger gets what has no place on the screen. Default: discard.
@@ -116,6 +118,10 @@ func (p *platform) serve(ctx context.Context, l net.Listener, registry *promethe
 	if err != nil {
 		return fmt.Errorf("settings of the gateway in the environment: %w", err)
 	}
+	gcfg.FunctionErrorsOK = gcfg.FunctionErrorsOK || p.cfg.FunctionErrorsOK
+	if p.document, err = OpenAPI(p.cfg.Version); err != nil {
+		return err
+	}
 	gw, err := gateway.New(observed{p.grid, p.activity}, gcfg, gateway.Options{
 		Logger: p.log, Registry: registry,
 		Mount: p.routes,
@@ -127,6 +133,7 @@ func (p *platform) serve(ctx context.Context, l net.Listener, registry *promethe
 	if err != nil {
 		return err
 	}
+	p.gateway = gw
 	if err := p.restore(ctx); err != nil {
 		return err
 	}

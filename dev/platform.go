@@ -15,6 +15,7 @@ import (
 	"github.com/hpcclab/oaas-go/api/fault"
 	"github.com/hpcclab/oaas-go/api/opackage"
 	"github.com/hpcclab/oaas-go/dev/control"
+	"github.com/hpcclab/oaas-go/gateway"
 	"github.com/hpcclab/oaas-go/odgm"
 	"github.com/hpcclab/oaas-go/pm"
 	"github.com/hpcclab/oaas-go/runtime/builder"
@@ -34,6 +35,8 @@ type platform struct {
 	builder  builder.Builder
 	store    *pm.Bolt
 	manager  *pm.Manager
+	gateway  *gateway.Gateway // from before the first request
+	document []byte           // OpenAPI
 	activity *activity
 
 	// stopping ends when the platform begins to stop; the goroutines in work end with it.
