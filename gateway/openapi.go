@@ -122,7 +122,7 @@ type (
 // Statuses of failures that several routes share.
 var (
 	readFails   = []int{400, 404, 429, 503, 504}
-	changeFails = []int{400, 404, 409, 412, 413, 415, 429, 503, 504}
+	changeFails = []int{400, 404, 409, 412, 413, 415, 429, 503, 504, 508}
 )
 
 // Operations describes the gateway's own routes.
@@ -147,6 +147,7 @@ var (
 	noBody     = openapi.Content(nil)
 	anyContent = openapi.Content{"*/*": nil}
 	count      = openapi.Schema{"type": "integer", "minimum": 0}
+	duration   = openapi.Schema{"type": "string", "pattern": "^[1-9][0-9]{0,2}(ms|s)$"}
 	flag       = openapi.Schema{"type": "boolean"}
 
 	partitionPart = openapi.PathPart("pid", "Number of the partition, or _ for the one that the object's id gives.",
@@ -244,7 +245,7 @@ func (d documenter) calls() []openapi.Operation {
 	params := []openapi.Param{
 		openapi.Header("Prefer", "respond-async answers 202 before the call has run.", text),
 		openapi.Header("Idempotency-Key", "A call with a key that was used before gets the stored result.", text),
-		openapi.Header("Oaas-Timeout", "Time for the call, such as 5s.", text),
+		openapi.Header("Oaas-Timeout", "Time for the call, such as 5s.", duration),
 	}
 	method := append(slices.Clone(params), partitionPart, objectPart)
 	body := &openapi.Body{Optional: true, Content: anyContent}
@@ -254,6 +255,7 @@ func (d documenter) calls() []openapi.Operation {
 	}
 	result := append(params[2:], partitionPart)
 	invocation := openapi.JSON(openapi.Of[invocationJSON](d.s))
+	outcome := openapi.Content{typeJSON: openapi.Schema{"anyOf": []any{openapi.Of[invocationJSON](d.s), openapi.Schema{}}}, "*/*": nil}
 	return []openapi.Operation{
 		{
 			Method: http.MethodPost, Path: pathShard + "/invokes/:func", Tag: "calls", Summary: "Call a stateless function of a class; the partition means nothing",
@@ -265,9 +267,9 @@ func (d documenter) calls() []openapi.Operation {
 		},
 		{
 			Method: http.MethodGet, Path: pathResult, Tag: "calls", Summary: "Get the result of an asynchronous call",
-			Params: append(slices.Clone(result), openapi.Query("wait", "Wait so long for the result, such as 30s.", text),
+			Params: append(slices.Clone(result), openapi.Query("wait", "Wait so long for the result, such as 30s.", duration),
 				openapi.Query("raw", "Answer as the call itself would.", flag)),
-			Answers: d.answers(readFails, openapi.Answers(200, invocation), openapi.Answers(202, invocation),
+			Answers: d.answers(readFails, openapi.Answers(200, outcome), openapi.Answers(202, invocation),
 				openapi.Answer{Doc: "With raw: the failure of the call", Content: anyContent}),
 		},
 		{

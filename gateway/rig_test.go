@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,6 +19,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/hpcclab/oaas-go/api/function"
+	"github.com/hpcclab/oaas-go/internal/openapi"
+	"github.com/hpcclab/oaas-go/internal/openapi/conform"
 	"github.com/hpcclab/oaas-go/odgm"
 	"github.com/hpcclab/oaas-go/odgm/call"
 	"github.com/hpcclab/oaas-go/odgm/object"
@@ -223,8 +226,27 @@ func (r *rig) try(method, path string, body io.Reader, headers ...string) (answe
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
+	if err == nil && method != http.MethodHead {
+		if err := documented().Check(method, req.URL.EscapedPath(), res.StatusCode, res.Header.Get("Content-Type"), text); err != nil {
+			r.t.Errorf("the answer is not as documented: %v", err)
+		}
+	}
 	return answer{res.StatusCode, res.Header, string(text)}, err
 }
+
+// documented checks answers against the document of the gateway's operations.
+var documented = sync.OnceValue(func() *conform.Checker {
+	s := openapi.NewSchemas()
+	text, err := openapi.Document(openapi.Info{}, s, Operations(s))
+	if err != nil {
+		panic(err)
+	}
+	checker, err := conform.New(text)
+	if err != nil {
+		panic(err)
+	}
+	return checker
+})
 
 // must sends a request that has to succeed with that status.
 func (r *rig) must(status int, method, path, body string, headers ...string) answer {

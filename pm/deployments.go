@@ -68,6 +68,9 @@ func (m *Manager) Units(ctx context.Context, key string) (map[string]string, err
 // Deploy brings up the class that d names, or brings it up to date if the key is known. It gives the id of the first environment's unit, and whether
 // the deployment is new.
 func (m *Manager) Deploy(ctx context.Context, d *opackage.Deployment) (id string, created bool, err error) {
+	if d.PackageName == "" {
+		return "", false, fault.New(fault.InvalidArgument, "package_name: must not be empty")
+	}
 	release, err := m.claims.take(ctx, d.PackageName)
 	if err != nil {
 		return "", false, err

@@ -3,11 +3,11 @@ package pm
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
 
+	"github.com/hpcclab/oaas-go/api/fault"
 	"github.com/hpcclab/oaas-go/api/opackage"
 )
 
@@ -89,7 +89,7 @@ func named(env Environment, of int, err error) error {
 	if of == 1 {
 		return err
 	}
-	return fmt.Errorf("environment %s: %w", env.Name(), err)
+	return fault.Wrap(fault.From(err).Code, err, "environment %s", env.Name())
 }
 
 func unitsIn(env string, records []*deploymentRecord) []Unit {

@@ -5,7 +5,7 @@ import (
 	"errors"
 )
 
-// Store keeps records under keys. Implementations are safe for concurrent use, and pass the contract in package storetest.
+// Store keeps records under keys. Implementations are safe for concurrent use, and pass the contract in store_test.go.
 type Store interface {
 	// Get gives the record of a key; its Revision is 0 when there is none.
 	Get(ctx context.Context, key string) (Record, error)
