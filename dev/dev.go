@@ -17,7 +17,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
@@ -115,7 +114,7 @@ func (p *platform) serve(ctx context.Context, l net.Listener, registry *promethe
 	}
 	gw, err := gateway.New(observed{p.grid, p.activity}, gcfg, gateway.Options{
 		Logger: p.log, Registry: registry,
-		Mount: func(r gin.IRouter) { r.Any("/api/v1/*path", gin.WrapH(p.controlHandler())) },
+		Mount: p.routes,
 	})
 	if err != nil {
 		return err
@@ -196,7 +195,7 @@ func openDataDir(ctx context.Context, dir string) (string, *os.File, error) {
 	// Data is not for version control, wherever the folder lies; what else lies in it may be.
 	ignore := filepath.Join(abs, ".gitignore")
 	if _, err := os.Stat(ignore); errors.Is(err, os.ErrNotExist) {
-		if err := os.WriteFile(ignore, []byte("/.gitignore\n/builds/\n/classes/\n/lock\n/projects.json*\n"), 0o644); err != nil {
+		if err := os.WriteFile(ignore, []byte("/.gitignore\n/artifacts/\n/builds/\n/classes/\n/lock\n/pm.db\n/projects.json*\n"), 0o644); err != nil {
 			return "", nil, errors.Join(fmt.Errorf("write data folder: %w", err), lock.Close())
 		}
 	}
