@@ -122,7 +122,7 @@ type (
 // Statuses of failures that several routes share.
 var (
 	readFails   = []int{400, 404, 429, 503, 504}
-	changeFails = []int{400, 404, 409, 412, 413, 415, 429, 503, 504, 508}
+	changeFails = []int{400, 403, 404, 409, 412, 413, 415, 429, 503, 504, 508}
 )
 
 // Operations describes the gateway's own routes.
