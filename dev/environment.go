@@ -125,7 +125,7 @@ func unrunnable(f *opackage.Function, dir string) string {
 	switch {
 	case !project.Local(f) || dir != "" && (f.Source != "" || f.Runtime != "" || len(f.Command) > 0):
 		return ""
-	case filepath.IsAbs(f.Source):
+	case filepath.IsAbs(f.Source) || isModule(f, dir):
 		return ""
 	case f.Source != "" && dir == "":
 		return fmt.Sprintf("has the source %q, but a document has no folder that it could be relative to; give an absolute path, or deploy the folder with: oaas func deploy DIR", f.Source)
@@ -135,6 +135,15 @@ func unrunnable(f *opackage.Function, dir string) string {
 		return "has nothing to run; give it url:, or an absolute source:"
 	}
 	return ""
+}
+
+// isModule reports whether a function is a WebAssembly module that can be found: at a URL, by an absolute path, or in a folder.
+func isModule(f *opackage.Function, dir string) bool {
+	if f.Provision == nil || f.Provision.WasmModuleURL == nil {
+		return false
+	}
+	at := *f.Provision.WasmModuleURL
+	return dir != "" || strings.Contains(at, "://") || filepath.IsAbs(at)
 }
 
 // Delete implements pm.Environment.

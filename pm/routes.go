@@ -67,6 +67,8 @@ type changed struct {
 	ID      string `json:"id"`
 	Status  string `json:"status"`
 	Message string `json:"message"`
+	// Warnings are what the document asks for and does not get.
+	Warnings []opackage.Problem `json:"warnings,omitempty"`
 }
 
 func listPackages(x *exchange) error {
@@ -97,7 +99,7 @@ func createPackage(x *exchange) error {
 	if err := x.m.CreatePackage(x.c.Request.Context(), p); err != nil {
 		return err
 	}
-	return x.send(http.StatusCreated, changed{p.Name, "created", "Package created successfully"})
+	return x.send(http.StatusCreated, changed{p.Name, "created", "Package created successfully", p.Warnings()})
 }
 
 func getPackage(x *exchange) error {
@@ -119,7 +121,7 @@ func updatePackage(x *exchange) error {
 	if err := x.m.UpdatePackage(x.c.Request.Context(), p); err != nil {
 		return err
 	}
-	return x.send(http.StatusOK, changed{p.Name, "updated", "Package updated successfully"})
+	return x.send(http.StatusOK, changed{p.Name, "updated", "Package updated successfully", p.Warnings()})
 }
 
 func deletePackage(x *exchange) error {
@@ -200,7 +202,7 @@ func (x *exchange) deploy(d *opackage.Deployment) error {
 	if created {
 		word = "created"
 	}
-	return x.send(http.StatusOK, changed{id, word, "Deployment " + word + " successfully"})
+	return x.send(http.StatusOK, changed{ID: id, Status: word, Message: "Deployment " + word + " successfully"})
 }
 
 func getDeployment(x *exchange) error {
