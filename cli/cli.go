@@ -102,7 +102,7 @@ A flag whose help names a variable, such as ($OAAS_URL), can be given by that va
 	must(root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp)))
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return &usageError{cmd, err} })
 	root.AddCommand(
-		a.dev(), a.function(), a.object(), a.invoke(), a.result(), a.trigger(), a.version(),
+		a.dev(), a.function(), a.object(), a.invoke(), a.result(), a.trigger(), a.events(), a.version(),
 	)
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

@@ -33,6 +33,10 @@ func translateClass(p *opackage.Package, d *opackage.Deployment, transport func(
 	class := odgm.Class{
 		Name: p.ClassName(c.Key), Package: p.Name, Partitions: int(*d.Odgm.PartitionCount), Engine: string(settings.Engine),
 		Sink: c.Sink, MailboxLimit: settings.MailboxLimit, ResultTTL: settings.ResultTTL,
+		Changes: odgm.Retention{
+			Off: settings.Events.Off, Age: settings.Events.Retention, Records: settings.Events.Records, Bytes: settings.Events.Bytes,
+			Values: settings.Events.Values, Outcomes: settings.Events.Outcomes,
+		},
 		Methods: map[string]call.Method{}, Access: map[string]string{},
 	}
 	if c.Sink == opackage.DefaultSink {

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/hpcclab/oaas-go/odgm/stream"
 )
 
 // Config says how a gateway listens and what it bounds. DefaultConfig has the defaults, FromEnv overlays the environment.
@@ -37,6 +39,28 @@ type Config struct {
 	// FunctionErrorsOK answers 200 where a method or function failed by itself, with what it said as body, as OaaS-RS's gateway does
 	// (FUNCTION_ERRORS_OK, true or false). The header Oaas-Error still tells.
 	FunctionErrorsOK bool
+	// Streams bounds the streams of changes.
+	Streams StreamConfig
+}
+
+// StreamConfig says how streams of changes are served, over WebSocket and as server-sent events.
+type StreamConfig struct {
+	// WebSocket turns the WebSocket routes on (GATEWAY_WS_ENABLED).
+	WebSocket bool
+	// Max bounds the streams that are open at a time (MAX_STREAMS), and MaxClass those of one class (MAX_CLASS_STREAMS); the next gets 503.
+	Max, MaxClass int
+	// Ping is how often a quiet stream is pinged (STREAM_PING_MS); a WebSocket peer of which nothing came for twice that long is dead. 0 for never.
+	Ping time.Duration
+	// WriteTimeout is the time for a client to take what was sent to it (STREAM_WRITE_TIMEOUT_MS).
+	WriteTimeout time.Duration
+	// ReadLimit bounds the frames of clients in bytes (STREAM_READ_LIMIT_BYTES). They are read and ignored.
+	ReadLimit int64
+	// Slow says what becomes of clients that fall behind (STREAM_SLOW: catch-up, drop or disconnect).
+	Slow stream.SlowPolicy
+}
+
+func defaultStreams() StreamConfig {
+	return StreamConfig{WebSocket: true, Max: 20_000, MaxClass: 10_000, Ping: 30 * time.Second, WriteTimeout: 10 * time.Second, ReadLimit: 64 << 10}
 }
 
 // DefaultConfig gives the defaults, which are those of OaaS-RS where it has the setting.
@@ -52,6 +76,7 @@ func DefaultConfig() Config {
 		IdleTimeout:       2 * time.Minute,
 		DrainTimeout:      30 * time.Second,
 		CORSOrigins:       []string{"*"},
+		Streams:           defaultStreams(),
 	}
 }
 
@@ -94,10 +119,37 @@ func FromEnv(lookup func(string) (string, bool)) (Config, error) {
 		return nil
 	})
 	read("FUNCTION_ERRORS_OK", boolean(&cfg.FunctionErrorsOK))
+	cfg.Streams.read(read)
 	if err := errors.Join(errs...); err != nil {
 		return Config{}, err
 	}
 	return cfg, cfg.Validate()
+}
+
+// slowPolicies has the names of the policies for slow clients.
+var slowPolicies = map[string]stream.SlowPolicy{"catch-up": stream.CatchUp, "drop": stream.Drop, "disconnect": stream.Disconnect}
+
+// read takes the settings from the environment.
+func (c *StreamConfig) read(read func(name string, set func(string) error)) {
+	read("GATEWAY_WS_ENABLED", func(text string) (err error) {
+		if c.WebSocket, err = strconv.ParseBool(text); err != nil {
+			err = errors.New("neither true nor false")
+		}
+		return err
+	})
+	read("MAX_STREAMS", integer(&c.Max))
+	read("MAX_CLASS_STREAMS", integer(&c.MaxClass))
+	read("STREAM_PING_MS", milliseconds(&c.Ping))
+	read("STREAM_WRITE_TIMEOUT_MS", milliseconds(&c.WriteTimeout))
+	read("STREAM_READ_LIMIT_BYTES", integer(&c.ReadLimit))
+	read("STREAM_SLOW", func(text string) error {
+		policy, known := slowPolicies[text]
+		if !known {
+			return errors.New("not one of catch-up, drop, disconnect")
+		}
+		c.Slow = policy
+		return nil
+	})
 }
 
 func integer[N int | int64](field *N) func(string) error {
@@ -150,6 +202,12 @@ func (c *Config) Validate() error {
 	check(c.IdleTimeout > 0, "idle timeout %s: must be positive", c.IdleTimeout)
 	check(c.DrainDelay >= 0, "drain delay %s: must not be negative", c.DrainDelay)
 	check(c.DrainTimeout > 0, "drain timeout %s: must be positive", c.DrainTimeout)
+	s := &c.Streams
+	check(s.Max > 0, "max streams %d: must be at least 1", s.Max)
+	check(s.MaxClass > 0, "max streams of a class %d: must be at least 1", s.MaxClass)
+	check(s.Ping >= 0, "stream ping %s: must not be negative", s.Ping)
+	check(s.WriteTimeout > 0, "stream write timeout %s: must be positive", s.WriteTimeout)
+	check(s.ReadLimit >= 125, "stream read limit of %d bytes: must be at least 125", s.ReadLimit)
 	for _, origin := range c.CORSOrigins {
 		check(origin == "*" || strings.Contains(origin, "://"), "CORS origin %q: allowed are * and origins such as https://example.org", origin)
 	}

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/hpcclab/oaas-go/odgm/stream"
 )
 
 func lookup(env map[string]string) func(string) (string, bool) {
@@ -21,6 +23,8 @@ func TestConfigFromEnvironment(t *testing.T) {
 		"HTTP_PORT": "1", "OPRC_GW_HTTP_PORT": "9090", "MAX_PAYLOAD_BYTES": "1048576", "OPRC_GW_REQUEST_TIMEOUT_MS": "1500",
 		"MAX_TIMEOUT_MS": "60000", "MAX_IN_FLIGHT": "7", "MAX_HEADER_BYTES": "4096", "DRAIN_TIMEOUT_MS": "1000", "DRAIN_DELAY_MS": "20",
 		"IDLE_TIMEOUT_MS": "5000", "READ_HEADER_TIMEOUT_MS": "3000", "CORS_ORIGINS": "https://a.example, https://b.example", "RETRY_ATTEMPTS": "3",
+		"OPRC_GW_GATEWAY_WS_ENABLED": "false", "MAX_STREAMS": "5", "MAX_CLASS_STREAMS": "4", "STREAM_PING_MS": "3000", "STREAM_WRITE_TIMEOUT_MS": "2000",
+		"STREAM_READ_LIMIT_BYTES": "1000", "STREAM_SLOW": "disconnect",
 	}))
 	if err != nil {
 		t.Fatal(err)
@@ -28,6 +32,9 @@ func TestConfigFromEnvironment(t *testing.T) {
 	want := Config{
 		Port: 9090, MaxPayloadBytes: 1 << 20, MaxHeaderBytes: 4096, MaxInFlight: 7, RequestTimeout: 1500 * time.Millisecond, MaxTimeout: time.Minute,
 		ReadHeaderTimeout: 3 * time.Second, IdleTimeout: 5 * time.Second, DrainDelay: 20 * time.Millisecond, DrainTimeout: time.Second,
+		Streams: StreamConfig{
+			Max: 5, MaxClass: 4, Ping: 3 * time.Second, WriteTimeout: 2 * time.Second, ReadLimit: 1000, Slow: stream.Disconnect,
+		},
 	}
 	if strings.Join(cfg.CORSOrigins, " ") != "https://a.example https://b.example" {
 		t.Errorf("origins %q", cfg.CORSOrigins)

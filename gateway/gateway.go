@@ -34,6 +34,7 @@ type Grid interface {
 	Objects
 	Calls
 	Events
+	Streams
 
 	Classes() []odgm.Class
 	Class(name string) (odgm.Class, error)
@@ -67,6 +68,11 @@ type Events interface {
 	Replay(ctx context.Context, class string, partition int, seqs []uint64, all, drop bool) (int, error)
 }
 
+// Streams hands out changes.
+type Streams interface {
+	Subscribe(ctx context.Context, filter odgm.StreamFilter, from odgm.Position) (*odgm.Stream, error)
+}
+
 var _ Grid = (*odgm.Grid)(nil)
 
 // Options are the parts that a gateway is given. The zero value works: no log, no metrics, no further routes.
@@ -92,6 +98,7 @@ type Gateway struct {
 	tracer   trace.Tracer
 	inFlight atomic.Int64
 	mounted  mountedMetrics
+	streams  streams
 	// stopping ends when Serve begins to drain.
 	stopping context.Context
 	stop     context.CancelFunc
@@ -113,6 +120,9 @@ func New(grid Grid, cfg Config, opt Options) (*Gateway, error) {
 	}
 	var err error
 	if g.metrics, err = newMetrics(opt.Registry); err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	if err := g.streams.open(opt.Registry); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	if provider := otel.GetTracerProvider(); !isNoop(provider) {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 
@@ -128,7 +129,7 @@ var (
 // Operations describes the gateway's own routes.
 func Operations(s *openapi.Schemas) []openapi.Operation {
 	d := documenter{s: s, failure: openapi.Content{typeJSON: openapi.Of[errorJSON](s), typeProblem: openapi.Of[problemJSON](s)}}
-	return slices.Concat(d.objects(), d.entries(), d.calls(), d.others(), d.free())
+	return slices.Concat(d.objects(), d.entries(), d.calls(), d.others(), d.streams(), d.free())
 }
 
 // documenter makes the operations of a gateway.
@@ -311,6 +312,33 @@ func (d documenter) others() []openapi.Operation {
 		list = append(list, openapi.Operation{
 			Method: http.MethodPost, Path: pathLetters + "/" + what, Tag: "dead letters", Summary: "Send dead letters again, or drop them: " + what,
 			Params: []openapi.Param{partitionPart}, Body: &openapi.Body{Content: openapi.JSON(which)}, Answers: moved,
+		})
+	}
+	return list
+}
+
+// streams are the routes on which clients watch changes.
+func (d documenter) streams() []openapi.Operation {
+	params := []openapi.Param{
+		openapi.Query("entry", "Keys of entries, or prefixes ending in *; the parameter can be there several times, as the next two.", text),
+		openapi.Query("action", "What happened to the entry.", text), openapi.Query("method", "Methods that ended.", text),
+		openapi.Query("form", "What a message has: plain is that of OaaS-RS.", openapi.Schema{"type": "string", "enum": []string{"plain", "extended"}}),
+		openapi.Query("from", "Where to begin: a position, earliest, or now.", text),
+		openapi.Query("after", "Begin after the change of that number in the partition.", count),
+	}
+	parts := map[string][]openapi.Param{pathClass: nil, pathShard: {partitionPart}, pathObject: {partitionPart, objectPart}}
+	off := maps.Clone(d.failure) // also of WebSocket routes that are off
+	off["text/plain"] = nil
+	var list []openapi.Operation
+	for _, r := range streamRoutes {
+		list = append(list, openapi.Operation{
+			Method: http.MethodGet, Path: r.path + "/events", Tag: "streams", Summary: "Watch changes as server-sent events",
+			Params:  slices.Concat(params, parts[r.path], []openapi.Param{openapi.Header("Last-Event-ID", "The id of the last event that was seen.", text)}),
+			Answers: d.answers([]int{400, 404, 406, 409, 429, 503, 504}, openapi.Answers(http.StatusOK, openapi.Content{typeEvents: nil})),
+		}, openapi.Operation{
+			Method: http.MethodGet, Path: r.path + "/ws", Tag: "streams", Summary: "Watch changes over WebSocket, if it is on",
+			Params:  slices.Concat(params, parts[r.path]),
+			Answers: d.answers([]int{400, 403, 409, 426, 429, 503, 504}, openapi.Answers(http.StatusSwitchingProtocols, noBody), openapi.Answers(404, off)),
 		})
 	}
 	return list

@@ -21,11 +21,13 @@ const (
 	pathLetters = pathShard + "/dead-letters"
 )
 
-// dataRoutes are the routes on which clients work; web pages of other origins may use them, as far as the configuration allows.
-var dataRoutes = []struct {
+type dataRoute struct {
 	method, path string
 	serve        func(*exchange) error
-}{
+}
+
+// dataRoutes are the routes on which clients work; web pages of other origins may use them, as far as the configuration allows.
+var dataRoutes = []dataRoute{
 	{http.MethodGet, "/api/class", listClasses},
 	{http.MethodGet, pathClass + "/triggers", listTriggers},
 	{http.MethodPost, pathShard + "/invokes/:func", invokeFunction},
@@ -54,8 +56,25 @@ var dataRoutes = []struct {
 	{http.MethodPost, "/", takeEvents},
 }
 
+// streamRoutes are those on which clients watch changes: as server-sent events, and over WebSocket if that is on.
+var streamRoutes = []struct {
+	path  string
+	watch func(*exchange) (watch, error)
+}{
+	{pathClass, (*exchange).watchClass},
+	{pathShard, (*exchange).watchShard},
+	{pathObject, (*exchange).watchObject},
+}
+
 // mount adds the gateway's routes to its engine.
 func (g *Gateway) mount() {
+	dataRoutes := slices.Clip(dataRoutes)
+	for _, r := range streamRoutes {
+		dataRoutes = append(dataRoutes, dataRoute{http.MethodGet, r.path + "/events", func(x *exchange) error { return serveEvents(x, r.watch) }})
+		if g.cfg.Streams.WebSocket {
+			dataRoutes = append(dataRoutes, dataRoute{http.MethodGet, r.path + "/ws", func(x *exchange) error { return serveSocket(x, r.watch) }})
+		}
+	}
 	for _, r := range dataRoutes {
 		g.add(&route{method: r.method, template: template(r.path), serve: r.serve, data: true}, r.path)
 	}

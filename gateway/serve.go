@@ -21,7 +21,9 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
 	select {
 	case failure = <-served:
 		g.stop()
-		return errors.Join(fmt.Errorf("serve HTTP on %s: %w", l.Addr(), failure), server.Close())
+		err := server.Close()
+		g.streams.drain(context.Background())
+		return errors.Join(fmt.Errorf("serve HTTP on %s: %w", l.Addr(), failure), err)
 	case <-ctx.Done():
 	}
 	g.stop()
@@ -67,6 +69,7 @@ func (g *Gateway) drain(server *http.Server) error {
 	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.DrainTimeout)
 	defer cancel()
 	err := server.Shutdown(ctx)
+	g.streams.drain(ctx)
 	if err == nil {
 		return nil
 	}

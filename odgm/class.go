@@ -1,6 +1,7 @@
 package odgm
 
 import (
+	"cmp"
 	"hash/fnv"
 	"time"
 
@@ -26,10 +27,44 @@ type Class struct {
 	MailboxLimit int
 	// ResultTTL is how long results of calls are kept; 0 means the default.
 	ResultTTL time.Duration
+	// Changes says how changes are kept for those who watch.
+	Changes Retention
 	// Access has the access modifier, Internal or Private, of methods that are not public.
 	Access map[string]string
 	// Disabled are methods that nobody may call for now.
 	Disabled map[string]bool
+}
+
+// Retention says which changes a partition of a class keeps: the newest, within all of the bounds. The zero value has the defaults.
+type Retention struct {
+	// Off keeps none, so that the class cannot be watched.
+	Off bool
+	// Age, Records and Bytes are the bounds; 0 means 1 h, 100,000 and 32 MiB.
+	Age            time.Duration
+	Records, Bytes uint64
+	// Values puts the new values of entries into the changes.
+	Values bool
+	// Outcomes makes the end of every method of an object a change; else only the ends that are committed anyway are: of methods that changed
+	// something, had an idempotency key, were asynchronous, or fire a trigger.
+	Outcomes bool
+}
+
+// Bounds of the changes that are kept, when a class does not say.
+const (
+	DefaultChangeAge     = time.Hour
+	DefaultChangeRecords = 100_000
+	DefaultChangeBytes   = 32 << 20
+)
+
+// config gives what the shards keep of it, nil for none.
+func (r Retention) config() *record.ChangeRetention {
+	if r.Off {
+		return nil
+	}
+	return &record.ChangeRetention{
+		Age: int64(cmp.Or(r.Age, DefaultChangeAge)), Records: cmp.Or(r.Records, DefaultChangeRecords), Bytes: cmp.Or(r.Bytes, DefaultChangeBytes),
+		Values: r.Values, Outcomes: r.Outcomes,
+	}
 }
 
 // Subscription says which CloudEvents call which method on which object.
@@ -66,5 +101,5 @@ type Target struct {
 
 // config gives the part of the class that its shards keep.
 func (c *Class) config() *record.ClassConfig {
-	return &record.ClassConfig{Triggers: c.Triggers, Sink: c.Sink, ResultTtl: int64(c.ResultTTL)}
+	return &record.ClassConfig{Triggers: c.Triggers, Sink: c.Sink, ResultTtl: int64(c.ResultTTL), Changes: c.Changes.config()}
 }

@@ -21,12 +21,14 @@ import (
 	"github.com/hpcclab/oaas-go/odgm/outbox"
 	"github.com/hpcclab/oaas-go/odgm/record"
 	"github.com/hpcclab/oaas-go/odgm/shard"
+	"github.com/hpcclab/oaas-go/odgm/stream"
 )
 
 // class is a deployed class with its partitions. The partitions never change while it is deployed; the spec may.
 type class struct {
 	spec       atomic.Pointer[Class]
 	partitions []*partition
+	hub        atomic.Pointer[stream.Hub] // replaced when the class keeps changes no longer
 }
 
 // partition is a shard with what works on it.
@@ -56,6 +58,7 @@ func (g *Grid) Deploy(ctx context.Context, spec Class) error {
 		return g.redeploy(ctx, known, &spec)
 	}
 	c := &class{}
+	c.hub.Store(stream.NewHub(spec.Name))
 	c.spec.Store(&spec)
 	if err := g.openPartitions(ctx, c, &spec); err != nil {
 		return errors.Join(err, c.close(ctx))
@@ -78,6 +81,9 @@ func (g *Grid) redeploy(ctx context.Context, known *class, spec *Class) error {
 		}
 	}
 	known.spec.Store(spec)
+	if spec.Changes.Off {
+		known.hub.Swap(stream.NewHub(spec.Name)).Close(unwatched(spec.Name))
+	}
 	return nil
 }
 
@@ -216,7 +222,7 @@ func (g *Grid) openPartition(ctx context.Context, spec *Class, number uint32, di
 	p := &partition{class: spec.Name, number: number}
 	p.shard, err = shard.Open(shard.Config{
 		Class: spec.Name, Partition: number, Engine: eng, Conditions: g.conditions, Cache: g.cache, Metrics: g.metrics,
-		OnEvents: p.notify,
+		OnEvents: p.notify, OnChanges: func(commit shard.Changes) { c.hub.Load().Append(number, commit) },
 	})
 	if err != nil {
 		return nil, errors.Join(err, eng.Close())

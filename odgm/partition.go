@@ -31,6 +31,8 @@ func (c *class) method(name string) (call.Method, error) {
 // close ends deliveries and asynchronous calls of the class, and closes its shards.
 func (c *class) close(ctx context.Context) error {
 	var errs []error
+	name := c.spec.Load().Name
+	c.hub.Load().Close(fault.New(fault.Unavailable, "class %s is no longer served here", name))
 	for _, p := range c.partitions {
 		errs = append(errs, p.close(ctx))
 	}

@@ -115,7 +115,11 @@ func TestEffectiveSettings(t *testing.T) {
 			Settings{Engine: Bbolt, MailboxLimit: 5}},
 		{"all", options(OptionMailboxLimit, "7", OptionResultTTL, "1h"), false, nil,
 			Settings{Engine: Memory, MailboxLimit: 7, ResultTTL: time.Hour}},
-		{"invalid counts as absent", options(OptionEngine, "x", OptionMailboxLimit, "x", OptionResultTTL, "x"), true, nil,
+		{"events", options(OptionEventRetention, "90m", OptionEventRecords, "7", OptionEventBytes, "65536", OptionEventOutcomes, "True"), false,
+			options(OptionEventValues, "true"),
+			Settings{Engine: Memory, Events: EventSettings{Retention: 90 * time.Minute, Records: 7, Bytes: 65536, Values: true, Outcomes: true}}},
+		{"events off", options(OptionEventRetention, "0"), false, nil, Settings{Engine: Memory, Events: EventSettings{Off: true}}},
+		{"invalid counts as absent", options(OptionEngine, "x", OptionMailboxLimit, "x", OptionResultTTL, "x", OptionEventRetention, "x"), true, nil,
 			Settings{Engine: Pebble}},
 	} {
 		c := Class{Options: tc.class, StateSpec: &StateSpec{Persistent: tc.persistent}}

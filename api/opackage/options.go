@@ -13,6 +13,12 @@ const (
 	OptionEngine       = "storage_backend"
 	OptionMailboxLimit = "mailbox_limit"
 	OptionResultTTL    = "result_ttl"
+
+	OptionEventRetention = "event_retention"
+	OptionEventRecords   = "event_retention_records"
+	OptionEventBytes     = "event_retention_bytes"
+	OptionEventOutcomes  = "event_outcomes"
+	OptionEventValues    = "ws_event_include_values"
 )
 
 // Engine is the kind of store that a class's objects are kept in.
@@ -30,29 +36,38 @@ const (
 	maxMailbox = 1 << 20
 	minTTL     = time.Second
 	maxTTL     = 365 * 24 * time.Hour
+
+	maxEventRecords = 100_000_000
+	minEventBytes   = 64 << 10
+	maxEventBytes   = 64 << 30
 )
 
-// optionChecks has every option that is known, with what its value has to be. The rows below the first three are those of OaaS-RS.
+// optionChecks has every option that is known, with what its value has to be. The rows below the empty line are those of OaaS-RS.
 var optionChecks = map[string]func(string) string{
 	OptionEngine:       oneOf(string(Memory), string(Bbolt), string(Pebble), string(fjall)),
 	OptionMailboxLimit: wholeNumber(1, maxMailbox),
 	OptionResultTTL:    func(v string) string { return checkDuration(v, minTTL, maxTTL) },
 
-	"storage_path":            notEmpty,
-	"batch_size":              wholeNumber(0, 1<<32-1),
-	"timeout_ms":              wholeNumber(0, 1<<32-1),
-	"enable_metrics":          boolean,
-	"offload_max_pool_size":   wholeNumber(1, 1<<32-1),
-	"pool_max_idle_lifetime":  wholeNumber(0, 1<<32-1),
-	"pool_max_lifetime":       wholeNumber(0, 1<<32-1),
-	"invoke_only_primary":     boolean,
-	"mst_sync_interval":       wholeNumber(1, 1<<32-1),
-	"mst_sync_events":         boolean,
-	"raft_net_leader_only":    boolean,
-	"raft_init_leader_only":   boolean,
-	"zenoh_event_publish":     boolean,
-	"zenoh_event_locality":    locality,
-	"ws_event_include_values": boolean,
+	OptionEventRetention: retention,
+	OptionEventRecords:   wholeNumber(1, maxEventRecords),
+	OptionEventBytes:     wholeNumber(minEventBytes, maxEventBytes),
+	OptionEventOutcomes:  boolean,
+
+	"storage_path":           notEmpty,
+	"batch_size":             wholeNumber(0, 1<<32-1),
+	"timeout_ms":             wholeNumber(0, 1<<32-1),
+	"enable_metrics":         boolean,
+	"offload_max_pool_size":  wholeNumber(1, 1<<32-1),
+	"pool_max_idle_lifetime": wholeNumber(0, 1<<32-1),
+	"pool_max_lifetime":      wholeNumber(0, 1<<32-1),
+	"invoke_only_primary":    boolean,
+	"mst_sync_interval":      wholeNumber(1, 1<<32-1),
+	"mst_sync_events":        boolean,
+	"raft_net_leader_only":   boolean,
+	"raft_init_leader_only":  boolean,
+	"zenoh_event_publish":    boolean,
+	"zenoh_event_locality":   locality,
+	OptionEventValues:        boolean,
 }
 
 // KnownOptions lists the names of all options that a class or deployment may have, sorted.
@@ -65,6 +80,18 @@ type Settings struct {
 	MailboxLimit int
 	// ResultTTL is how long the result of a call is kept.
 	ResultTTL time.Duration
+	Events    EventSettings
+}
+
+// EventSettings say which changes a class keeps for those who watch it.
+type EventSettings struct {
+	// Off is true when none are kept: event_retention is 0.
+	Off bool
+	// Retention, Records and Bytes bound what a partition keeps.
+	Retention      time.Duration
+	Records, Bytes uint64
+	// Values puts the new values of entries into the changes, Outcomes makes the end of every method one.
+	Values, Outcomes bool
 }
 
 // settings reads valid options; a value that is not valid counts as absent.
@@ -86,7 +113,32 @@ func settings(options map[string]string, persistent bool) Settings {
 	if ttl, err := time.ParseDuration(options[OptionResultTTL]); err == nil && ttl > 0 {
 		s.ResultTTL = ttl
 	}
+	s.Events = eventSettings(options)
 	return s
+}
+
+func eventSettings(options map[string]string) EventSettings {
+	var e EventSettings
+	if age, err := time.ParseDuration(options[OptionEventRetention]); err == nil {
+		e.Off, e.Retention = age == 0, max(age, 0)
+	}
+	for name, into := range map[string]*uint64{OptionEventRecords: &e.Records, OptionEventBytes: &e.Bytes} {
+		if n, err := strconv.ParseUint(options[name], 10, 64); err == nil {
+			*into = n
+		}
+	}
+	for name, into := range map[string]*bool{OptionEventValues: &e.Values, OptionEventOutcomes: &e.Outcomes} {
+		*into = strings.EqualFold(options[name], "true")
+	}
+	return e
+}
+
+// retention takes a duration, or 0 for none.
+func retention(value string) string {
+	if value == "0" {
+		return ""
+	}
+	return checkDuration(value, minTTL, maxTTL)
 }
 
 func oneOf(words ...string) func(string) string {

@@ -1124,7 +1124,9 @@ type ClassConfig struct {
 	// How long results are kept, in nanoseconds.
 	ResultTtl int64 `protobuf:"varint,3,opt,name=result_ttl,json=resultTtl,proto3" json:"result_ttl,omitempty"`
 	// Longest chain of triggers.
-	MaxDepth      uint32 `protobuf:"varint,4,opt,name=max_depth,json=maxDepth,proto3" json:"max_depth,omitempty"`
+	MaxDepth uint32 `protobuf:"varint,4,opt,name=max_depth,json=maxDepth,proto3" json:"max_depth,omitempty"`
+	// How changes are kept for those who watch them; unset keeps none.
+	Changes       *ChangeRetention `protobuf:"bytes,5,opt,name=changes,proto3" json:"changes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1187,6 +1189,416 @@ func (x *ClassConfig) GetMaxDepth() uint32 {
 	return 0
 }
 
+func (x *ClassConfig) GetChanges() *ChangeRetention {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+// ChangeRetention says which changes a partition keeps.
+type ChangeRetention struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How long, in nanoseconds; what is older is removed.
+	Age int64 `protobuf:"varint,1,opt,name=age,proto3" json:"age,omitempty"`
+	// How many, and in how many bytes; the oldest make room.
+	Records uint64 `protobuf:"varint,2,opt,name=records,proto3" json:"records,omitempty"`
+	Bytes   uint64 `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// True: changes carry the new values of entries.
+	Values bool `protobuf:"varint,4,opt,name=values,proto3" json:"values,omitempty"`
+	// True: the end of every method of an object is worth a commit, so that it is kept; false: only ends that are committed anyway.
+	Outcomes      bool `protobuf:"varint,5,opt,name=outcomes,proto3" json:"outcomes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeRetention) Reset() {
+	*x = ChangeRetention{}
+	mi := &file_odgm_record_record_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeRetention) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeRetention) ProtoMessage() {}
+
+func (x *ChangeRetention) ProtoReflect() protoreflect.Message {
+	mi := &file_odgm_record_record_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeRetention.ProtoReflect.Descriptor instead.
+func (*ChangeRetention) Descriptor() ([]byte, []int) {
+	return file_odgm_record_record_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ChangeRetention) GetAge() int64 {
+	if x != nil {
+		return x.Age
+	}
+	return 0
+}
+
+func (x *ChangeRetention) GetRecords() uint64 {
+	if x != nil {
+		return x.Records
+	}
+	return 0
+}
+
+func (x *ChangeRetention) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *ChangeRetention) GetValues() bool {
+	if x != nil {
+		return x.Values
+	}
+	return false
+}
+
+func (x *ChangeRetention) GetOutcomes() bool {
+	if x != nil {
+		return x.Outcomes
+	}
+	return false
+}
+
+// ChangeLog is what a partition knows of its changes beside the records themselves.
+type ChangeLog struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Unix milliseconds at which the log began; it tells a log that was made anew from its predecessor.
+	Epoch int64 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// Number of the oldest change that is kept: all before it were removed.
+	First uint64 `protobuf:"varint,2,opt,name=first,proto3" json:"first,omitempty"`
+	// Total of the last changes that were removed.
+	Removed       uint64 `protobuf:"varint,3,opt,name=removed,proto3" json:"removed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeLog) Reset() {
+	*x = ChangeLog{}
+	mi := &file_odgm_record_record_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeLog) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeLog) ProtoMessage() {}
+
+func (x *ChangeLog) ProtoReflect() protoreflect.Message {
+	mi := &file_odgm_record_record_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeLog.ProtoReflect.Descriptor instead.
+func (*ChangeLog) Descriptor() ([]byte, []int) {
+	return file_odgm_record_record_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ChangeLog) GetEpoch() int64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *ChangeLog) GetFirst() uint64 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+func (x *ChangeLog) GetRemoved() uint64 {
+	if x != nil {
+		return x.Removed
+	}
+	return 0
+}
+
+// Changes are those of the commands that were committed together, so that a change costs no record of its own. Their numbers go up by one, and
+// the last one's is in the record's key.
+type Changes struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Changes []*Change              `protobuf:"bytes,1,rep,name=changes,proto3" json:"changes,omitempty"`
+	// Unix nanoseconds of the commit.
+	Time int64 `protobuf:"varint,2,opt,name=time,proto3" json:"time,omitempty"`
+	// Bytes of all changes of the log up to and with these, approximately.
+	Total         uint64 `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Changes) Reset() {
+	*x = Changes{}
+	mi := &file_odgm_record_record_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Changes) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Changes) ProtoMessage() {}
+
+func (x *Changes) ProtoReflect() protoreflect.Message {
+	mi := &file_odgm_record_record_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Changes.ProtoReflect.Descriptor instead.
+func (*Changes) Descriptor() ([]byte, []int) {
+	return file_odgm_record_record_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Changes) GetChanges() []*Change {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+func (x *Changes) GetTime() int64 {
+	if x != nil {
+		return x.Time
+	}
+	return 0
+}
+
+func (x *Changes) GetTotal() uint64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+// Change is what one command did to one object, for those who watch.
+type Change struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Object string                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	// Version of the object after the commit.
+	Version uint64         `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	Entries []*EntryChange `protobuf:"bytes,3,rep,name=entries,proto3" json:"entries,omitempty"`
+	// Set when the commit is the end of a method.
+	Method        *MethodEnd `protobuf:"bytes,4,opt,name=method,proto3" json:"method,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Change) Reset() {
+	*x = Change{}
+	mi := &file_odgm_record_record_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Change) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Change) ProtoMessage() {}
+
+func (x *Change) ProtoReflect() protoreflect.Message {
+	mi := &file_odgm_record_record_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Change.ProtoReflect.Descriptor instead.
+func (*Change) Descriptor() ([]byte, []int) {
+	return file_odgm_record_record_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Change) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+func (x *Change) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *Change) GetEntries() []*EntryChange {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+func (x *Change) GetMethod() *MethodEnd {
+	if x != nil {
+		return x.Method
+	}
+	return nil
+}
+
+type EntryChange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Key   string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// EVENT_TYPE_DATA_CREATE, _UPDATE or _DELETE.
+	Kind oprc.EventType `protobuf:"varint,2,opt,name=kind,proto3,enum=oprc.EventType" json:"kind,omitempty"`
+	// The new value, if values are kept; never of a deletion.
+	Value         []byte `protobuf:"bytes,3,opt,name=value,proto3,oneof" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EntryChange) Reset() {
+	*x = EntryChange{}
+	mi := &file_odgm_record_record_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EntryChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EntryChange) ProtoMessage() {}
+
+func (x *EntryChange) ProtoReflect() protoreflect.Message {
+	mi := &file_odgm_record_record_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EntryChange.ProtoReflect.Descriptor instead.
+func (*EntryChange) Descriptor() ([]byte, []int) {
+	return file_odgm_record_record_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *EntryChange) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *EntryChange) GetKind() oprc.EventType {
+	if x != nil {
+		return x.Kind
+	}
+	return oprc.EventType(0)
+}
+
+func (x *EntryChange) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+type MethodEnd struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Empty after success; else code and message of the failure.
+	Code          string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
+	Message       string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MethodEnd) Reset() {
+	*x = MethodEnd{}
+	mi := &file_odgm_record_record_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MethodEnd) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MethodEnd) ProtoMessage() {}
+
+func (x *MethodEnd) ProtoReflect() protoreflect.Message {
+	mi := &file_odgm_record_record_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MethodEnd.ProtoReflect.Descriptor instead.
+func (*MethodEnd) Descriptor() ([]byte, []int) {
+	return file_odgm_record_record_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *MethodEnd) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *MethodEnd) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *MethodEnd) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
 // Command is one change of a shard. Everything in it was decided before it was made, so applying it twice to equal states gives equal states.
 type Command struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1210,7 +1622,7 @@ type Command struct {
 
 func (x *Command) Reset() {
 	*x = Command{}
-	mi := &file_odgm_record_record_proto_msgTypes[12]
+	mi := &file_odgm_record_record_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1222,7 +1634,7 @@ func (x *Command) String() string {
 func (*Command) ProtoMessage() {}
 
 func (x *Command) ProtoReflect() protoreflect.Message {
-	mi := &file_odgm_record_record_proto_msgTypes[12]
+	mi := &file_odgm_record_record_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1235,7 +1647,7 @@ func (x *Command) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Command.ProtoReflect.Descriptor instead.
 func (*Command) Descriptor() ([]byte, []int) {
-	return file_odgm_record_record_proto_rawDescGZIP(), []int{12}
+	return file_odgm_record_record_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Command) GetTime() int64 {
@@ -1418,7 +1830,7 @@ type Write struct {
 
 func (x *Write) Reset() {
 	*x = Write{}
-	mi := &file_odgm_record_record_proto_msgTypes[13]
+	mi := &file_odgm_record_record_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1430,7 +1842,7 @@ func (x *Write) String() string {
 func (*Write) ProtoMessage() {}
 
 func (x *Write) ProtoReflect() protoreflect.Message {
-	mi := &file_odgm_record_record_proto_msgTypes[13]
+	mi := &file_odgm_record_record_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1443,7 +1855,7 @@ func (x *Write) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Write.ProtoReflect.Descriptor instead.
 func (*Write) Descriptor() ([]byte, []int) {
-	return file_odgm_record_record_proto_rawDescGZIP(), []int{13}
+	return file_odgm_record_record_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Write) GetObject() string {
@@ -1541,7 +1953,7 @@ type Put struct {
 
 func (x *Put) Reset() {
 	*x = Put{}
-	mi := &file_odgm_record_record_proto_msgTypes[14]
+	mi := &file_odgm_record_record_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1553,7 +1965,7 @@ func (x *Put) String() string {
 func (*Put) ProtoMessage() {}
 
 func (x *Put) ProtoReflect() protoreflect.Message {
-	mi := &file_odgm_record_record_proto_msgTypes[14]
+	mi := &file_odgm_record_record_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1566,7 +1978,7 @@ func (x *Put) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Put.ProtoReflect.Descriptor instead.
 func (*Put) Descriptor() ([]byte, []int) {
-	return file_odgm_record_record_proto_rawDescGZIP(), []int{14}
+	return file_odgm_record_record_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Put) GetKey() string {
@@ -1605,7 +2017,7 @@ type Expect struct {
 
 func (x *Expect) Reset() {
 	*x = Expect{}
-	mi := &file_odgm_record_record_proto_msgTypes[15]
+	mi := &file_odgm_record_record_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1617,7 +2029,7 @@ func (x *Expect) String() string {
 func (*Expect) ProtoMessage() {}
 
 func (x *Expect) ProtoReflect() protoreflect.Message {
-	mi := &file_odgm_record_record_proto_msgTypes[15]
+	mi := &file_odgm_record_record_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1630,7 +2042,7 @@ func (x *Expect) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Expect.ProtoReflect.Descriptor instead.
 func (*Expect) Descriptor() ([]byte, []int) {
-	return file_odgm_record_record_proto_rawDescGZIP(), []int{15}
+	return file_odgm_record_record_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Expect) GetVersion() uint64 {
@@ -1670,7 +2082,7 @@ type Completion struct {
 
 func (x *Completion) Reset() {
 	*x = Completion{}
-	mi := &file_odgm_record_record_proto_msgTypes[16]
+	mi := &file_odgm_record_record_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1682,7 +2094,7 @@ func (x *Completion) String() string {
 func (*Completion) ProtoMessage() {}
 
 func (x *Completion) ProtoReflect() protoreflect.Message {
-	mi := &file_odgm_record_record_proto_msgTypes[16]
+	mi := &file_odgm_record_record_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1695,7 +2107,7 @@ func (x *Completion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Completion.ProtoReflect.Descriptor instead.
 func (*Completion) Descriptor() ([]byte, []int) {
-	return file_odgm_record_record_proto_rawDescGZIP(), []int{16}
+	return file_odgm_record_record_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Completion) GetMethod() string {
@@ -1755,7 +2167,7 @@ type Emit struct {
 
 func (x *Emit) Reset() {
 	*x = Emit{}
-	mi := &file_odgm_record_record_proto_msgTypes[17]
+	mi := &file_odgm_record_record_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1767,7 +2179,7 @@ func (x *Emit) String() string {
 func (*Emit) ProtoMessage() {}
 
 func (x *Emit) ProtoReflect() protoreflect.Message {
-	mi := &file_odgm_record_record_proto_msgTypes[17]
+	mi := &file_odgm_record_record_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1780,7 +2192,7 @@ func (x *Emit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Emit.ProtoReflect.Descriptor instead.
 func (*Emit) Descriptor() ([]byte, []int) {
-	return file_odgm_record_record_proto_rawDescGZIP(), []int{17}
+	return file_odgm_record_record_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Emit) GetId() string {
@@ -1840,7 +2252,7 @@ type Failed struct {
 
 func (x *Failed) Reset() {
 	*x = Failed{}
-	mi := &file_odgm_record_record_proto_msgTypes[18]
+	mi := &file_odgm_record_record_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1852,7 +2264,7 @@ func (x *Failed) String() string {
 func (*Failed) ProtoMessage() {}
 
 func (x *Failed) ProtoReflect() protoreflect.Message {
-	mi := &file_odgm_record_record_proto_msgTypes[18]
+	mi := &file_odgm_record_record_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1865,7 +2277,7 @@ func (x *Failed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failed.ProtoReflect.Descriptor instead.
 func (*Failed) Descriptor() ([]byte, []int) {
-	return file_odgm_record_record_proto_rawDescGZIP(), []int{18}
+	return file_odgm_record_record_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Failed) GetObject() string {
@@ -1920,7 +2332,7 @@ type Submit struct {
 
 func (x *Submit) Reset() {
 	*x = Submit{}
-	mi := &file_odgm_record_record_proto_msgTypes[19]
+	mi := &file_odgm_record_record_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1932,7 +2344,7 @@ func (x *Submit) String() string {
 func (*Submit) ProtoMessage() {}
 
 func (x *Submit) ProtoReflect() protoreflect.Message {
-	mi := &file_odgm_record_record_proto_msgTypes[19]
+	mi := &file_odgm_record_record_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1945,7 +2357,7 @@ func (x *Submit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Submit.ProtoReflect.Descriptor instead.
 func (*Submit) Descriptor() ([]byte, []int) {
-	return file_odgm_record_record_proto_rawDescGZIP(), []int{19}
+	return file_odgm_record_record_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Submit) GetInvocation() *Invocation {
@@ -1965,7 +2377,7 @@ type Cancel struct {
 
 func (x *Cancel) Reset() {
 	*x = Cancel{}
-	mi := &file_odgm_record_record_proto_msgTypes[20]
+	mi := &file_odgm_record_record_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1977,7 +2389,7 @@ func (x *Cancel) String() string {
 func (*Cancel) ProtoMessage() {}
 
 func (x *Cancel) ProtoReflect() protoreflect.Message {
-	mi := &file_odgm_record_record_proto_msgTypes[20]
+	mi := &file_odgm_record_record_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1990,7 +2402,7 @@ func (x *Cancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
 func (*Cancel) Descriptor() ([]byte, []int) {
-	return file_odgm_record_record_proto_rawDescGZIP(), []int{20}
+	return file_odgm_record_record_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Cancel) GetInvocation() string {
@@ -2010,7 +2422,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_odgm_record_record_proto_msgTypes[21]
+	mi := &file_odgm_record_record_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2022,7 +2434,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_odgm_record_record_proto_msgTypes[21]
+	mi := &file_odgm_record_record_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2035,7 +2447,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_odgm_record_record_proto_rawDescGZIP(), []int{21}
+	return file_odgm_record_record_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Ack) GetEvents() []*EventRef {
@@ -2055,7 +2467,7 @@ type EventRef struct {
 
 func (x *EventRef) Reset() {
 	*x = EventRef{}
-	mi := &file_odgm_record_record_proto_msgTypes[22]
+	mi := &file_odgm_record_record_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2067,7 +2479,7 @@ func (x *EventRef) String() string {
 func (*EventRef) ProtoMessage() {}
 
 func (x *EventRef) ProtoReflect() protoreflect.Message {
-	mi := &file_odgm_record_record_proto_msgTypes[22]
+	mi := &file_odgm_record_record_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2080,7 +2492,7 @@ func (x *EventRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventRef.ProtoReflect.Descriptor instead.
 func (*EventRef) Descriptor() ([]byte, []int) {
-	return file_odgm_record_record_proto_rawDescGZIP(), []int{22}
+	return file_odgm_record_record_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *EventRef) GetGroup() string {
@@ -2109,7 +2521,7 @@ type Bury struct {
 
 func (x *Bury) Reset() {
 	*x = Bury{}
-	mi := &file_odgm_record_record_proto_msgTypes[23]
+	mi := &file_odgm_record_record_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2121,7 +2533,7 @@ func (x *Bury) String() string {
 func (*Bury) ProtoMessage() {}
 
 func (x *Bury) ProtoReflect() protoreflect.Message {
-	mi := &file_odgm_record_record_proto_msgTypes[23]
+	mi := &file_odgm_record_record_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2134,7 +2546,7 @@ func (x *Bury) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bury.ProtoReflect.Descriptor instead.
 func (*Bury) Descriptor() ([]byte, []int) {
-	return file_odgm_record_record_proto_rawDescGZIP(), []int{23}
+	return file_odgm_record_record_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Bury) GetEvent() *EventRef {
@@ -2171,7 +2583,7 @@ type Replay struct {
 
 func (x *Replay) Reset() {
 	*x = Replay{}
-	mi := &file_odgm_record_record_proto_msgTypes[24]
+	mi := &file_odgm_record_record_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2183,7 +2595,7 @@ func (x *Replay) String() string {
 func (*Replay) ProtoMessage() {}
 
 func (x *Replay) ProtoReflect() protoreflect.Message {
-	mi := &file_odgm_record_record_proto_msgTypes[24]
+	mi := &file_odgm_record_record_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2196,7 +2608,7 @@ func (x *Replay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Replay.ProtoReflect.Descriptor instead.
 func (*Replay) Descriptor() ([]byte, []int) {
-	return file_odgm_record_record_proto_rawDescGZIP(), []int{24}
+	return file_odgm_record_record_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Replay) GetSeqs() []uint64 {
@@ -2230,7 +2642,7 @@ type Expire struct {
 
 func (x *Expire) Reset() {
 	*x = Expire{}
-	mi := &file_odgm_record_record_proto_msgTypes[25]
+	mi := &file_odgm_record_record_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2242,7 +2654,7 @@ func (x *Expire) String() string {
 func (*Expire) ProtoMessage() {}
 
 func (x *Expire) ProtoReflect() protoreflect.Message {
-	mi := &file_odgm_record_record_proto_msgTypes[25]
+	mi := &file_odgm_record_record_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2255,7 +2667,7 @@ func (x *Expire) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Expire.ProtoReflect.Descriptor instead.
 func (*Expire) Descriptor() ([]byte, []int) {
-	return file_odgm_record_record_proto_rawDescGZIP(), []int{25}
+	return file_odgm_record_record_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Expire) GetLimit() uint32 {
@@ -2370,13 +2782,42 @@ const file_odgm_record_record_proto_rawDesc = "" +
 	"\x05entry\x18\x03 \x01(\tR\x05entry\x12\x16\n" +
 	"\x06method\x18\x04 \x01(\tR\x06method\x12\x1c\n" +
 	"\tcondition\x18\x05 \x01(\tR\tcondition\x120\n" +
-	"\x06target\x18\x06 \x01(\v2\x18.oaas.odgm.record.TargetR\x06target\"\x99\x01\n" +
+	"\x06target\x18\x06 \x01(\v2\x18.oaas.odgm.record.TargetR\x06target\"\xd6\x01\n" +
 	"\vClassConfig\x12:\n" +
 	"\btriggers\x18\x01 \x03(\v2\x1e.oaas.odgm.record.ClassTriggerR\btriggers\x12\x12\n" +
 	"\x04sink\x18\x02 \x01(\tR\x04sink\x12\x1d\n" +
 	"\n" +
 	"result_ttl\x18\x03 \x01(\x03R\tresultTtl\x12\x1b\n" +
-	"\tmax_depth\x18\x04 \x01(\rR\bmaxDepth\"\xf2\x03\n" +
+	"\tmax_depth\x18\x04 \x01(\rR\bmaxDepth\x12;\n" +
+	"\achanges\x18\x05 \x01(\v2!.oaas.odgm.record.ChangeRetentionR\achanges\"\x87\x01\n" +
+	"\x0fChangeRetention\x12\x10\n" +
+	"\x03age\x18\x01 \x01(\x03R\x03age\x12\x18\n" +
+	"\arecords\x18\x02 \x01(\x04R\arecords\x12\x14\n" +
+	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\x12\x16\n" +
+	"\x06values\x18\x04 \x01(\bR\x06values\x12\x1a\n" +
+	"\boutcomes\x18\x05 \x01(\bR\boutcomes\"Q\n" +
+	"\tChangeLog\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\x03R\x05epoch\x12\x14\n" +
+	"\x05first\x18\x02 \x01(\x04R\x05first\x12\x18\n" +
+	"\aremoved\x18\x03 \x01(\x04R\aremoved\"g\n" +
+	"\aChanges\x122\n" +
+	"\achanges\x18\x01 \x03(\v2\x18.oaas.odgm.record.ChangeR\achanges\x12\x12\n" +
+	"\x04time\x18\x02 \x01(\x03R\x04time\x12\x14\n" +
+	"\x05total\x18\x03 \x01(\x04R\x05total\"\xa8\x01\n" +
+	"\x06Change\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\tR\x06object\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\x04R\aversion\x127\n" +
+	"\aentries\x18\x03 \x03(\v2\x1d.oaas.odgm.record.EntryChangeR\aentries\x123\n" +
+	"\x06method\x18\x04 \x01(\v2\x1b.oaas.odgm.record.MethodEndR\x06method\"i\n" +
+	"\vEntryChange\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12#\n" +
+	"\x04kind\x18\x02 \x01(\x0e2\x0f.oprc.EventTypeR\x04kind\x12\x19\n" +
+	"\x05value\x18\x03 \x01(\fH\x00R\x05value\x88\x01\x01B\b\n" +
+	"\x06_value\"M\n" +
+	"\tMethodEnd\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04code\x18\x02 \x01(\tR\x04code\x12\x18\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\"\xf2\x03\n" +
 	"\aCommand\x12\x12\n" +
 	"\x04time\x18\x01 \x01(\x03R\x04time\x12/\n" +
 	"\x05write\x18\x02 \x01(\v2\x17.oaas.odgm.record.WriteH\x00R\x05write\x122\n" +
@@ -2490,7 +2931,7 @@ func file_odgm_record_record_proto_rawDescGZIP() []byte {
 }
 
 var file_odgm_record_record_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_odgm_record_record_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_odgm_record_record_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_odgm_record_record_proto_goTypes = []any{
 	(InvocationState)(0),     // 0: oaas.odgm.record.InvocationState
 	(*Meta)(nil),             // 1: oaas.odgm.record.Meta
@@ -2505,67 +2946,78 @@ var file_odgm_record_record_proto_goTypes = []any{
 	(*Invocation)(nil),       // 10: oaas.odgm.record.Invocation
 	(*ClassTrigger)(nil),     // 11: oaas.odgm.record.ClassTrigger
 	(*ClassConfig)(nil),      // 12: oaas.odgm.record.ClassConfig
-	(*Command)(nil),          // 13: oaas.odgm.record.Command
-	(*Write)(nil),            // 14: oaas.odgm.record.Write
-	(*Put)(nil),              // 15: oaas.odgm.record.Put
-	(*Expect)(nil),           // 16: oaas.odgm.record.Expect
-	(*Completion)(nil),       // 17: oaas.odgm.record.Completion
-	(*Emit)(nil),             // 18: oaas.odgm.record.Emit
-	(*Failed)(nil),           // 19: oaas.odgm.record.Failed
-	(*Submit)(nil),           // 20: oaas.odgm.record.Submit
-	(*Cancel)(nil),           // 21: oaas.odgm.record.Cancel
-	(*Ack)(nil),              // 22: oaas.odgm.record.Ack
-	(*EventRef)(nil),         // 23: oaas.odgm.record.EventRef
-	(*Bury)(nil),             // 24: oaas.odgm.record.Bury
-	(*Replay)(nil),           // 25: oaas.odgm.record.Replay
-	(*Expire)(nil),           // 26: oaas.odgm.record.Expire
-	nil,                      // 27: oaas.odgm.record.Target.OptionsEntry
-	nil,                      // 28: oaas.odgm.record.Event.ExtensionsEntry
-	nil,                      // 29: oaas.odgm.record.Invocation.OptionsEntry
-	nil,                      // 30: oaas.odgm.record.Emit.ExtensionsEntry
-	(oprc.ValType)(0),        // 31: oprc.ValType
-	(oprc.EventType)(0),      // 32: oprc.EventType
-	(*oprc.ObjectEvent)(nil), // 33: oprc.ObjectEvent
+	(*ChangeRetention)(nil),  // 13: oaas.odgm.record.ChangeRetention
+	(*ChangeLog)(nil),        // 14: oaas.odgm.record.ChangeLog
+	(*Changes)(nil),          // 15: oaas.odgm.record.Changes
+	(*Change)(nil),           // 16: oaas.odgm.record.Change
+	(*EntryChange)(nil),      // 17: oaas.odgm.record.EntryChange
+	(*MethodEnd)(nil),        // 18: oaas.odgm.record.MethodEnd
+	(*Command)(nil),          // 19: oaas.odgm.record.Command
+	(*Write)(nil),            // 20: oaas.odgm.record.Write
+	(*Put)(nil),              // 21: oaas.odgm.record.Put
+	(*Expect)(nil),           // 22: oaas.odgm.record.Expect
+	(*Completion)(nil),       // 23: oaas.odgm.record.Completion
+	(*Emit)(nil),             // 24: oaas.odgm.record.Emit
+	(*Failed)(nil),           // 25: oaas.odgm.record.Failed
+	(*Submit)(nil),           // 26: oaas.odgm.record.Submit
+	(*Cancel)(nil),           // 27: oaas.odgm.record.Cancel
+	(*Ack)(nil),              // 28: oaas.odgm.record.Ack
+	(*EventRef)(nil),         // 29: oaas.odgm.record.EventRef
+	(*Bury)(nil),             // 30: oaas.odgm.record.Bury
+	(*Replay)(nil),           // 31: oaas.odgm.record.Replay
+	(*Expire)(nil),           // 32: oaas.odgm.record.Expire
+	nil,                      // 33: oaas.odgm.record.Target.OptionsEntry
+	nil,                      // 34: oaas.odgm.record.Event.ExtensionsEntry
+	nil,                      // 35: oaas.odgm.record.Invocation.OptionsEntry
+	nil,                      // 36: oaas.odgm.record.Emit.ExtensionsEntry
+	(oprc.ValType)(0),        // 37: oprc.ValType
+	(oprc.EventType)(0),      // 38: oprc.EventType
+	(*oprc.ObjectEvent)(nil), // 39: oprc.ObjectEvent
 }
 var file_odgm_record_record_proto_depIdxs = []int32{
-	31, // 0: oaas.odgm.record.Entry.type:type_name -> oprc.ValType
-	27, // 1: oaas.odgm.record.Target.options:type_name -> oaas.odgm.record.Target.OptionsEntry
-	32, // 2: oaas.odgm.record.Event.kind:type_name -> oprc.EventType
+	37, // 0: oaas.odgm.record.Entry.type:type_name -> oprc.ValType
+	33, // 1: oaas.odgm.record.Target.options:type_name -> oaas.odgm.record.Target.OptionsEntry
+	38, // 2: oaas.odgm.record.Event.kind:type_name -> oprc.EventType
 	5,  // 3: oaas.odgm.record.Event.target:type_name -> oaas.odgm.record.Target
-	28, // 4: oaas.odgm.record.Event.extensions:type_name -> oaas.odgm.record.Event.ExtensionsEntry
+	34, // 4: oaas.odgm.record.Event.extensions:type_name -> oaas.odgm.record.Event.ExtensionsEntry
 	8,  // 5: oaas.odgm.record.Outcome.failure:type_name -> oaas.odgm.record.Failure
 	7,  // 6: oaas.odgm.record.StoredResult.outcome:type_name -> oaas.odgm.record.Outcome
-	29, // 7: oaas.odgm.record.Invocation.options:type_name -> oaas.odgm.record.Invocation.OptionsEntry
+	35, // 7: oaas.odgm.record.Invocation.options:type_name -> oaas.odgm.record.Invocation.OptionsEntry
 	0,  // 8: oaas.odgm.record.Invocation.state:type_name -> oaas.odgm.record.InvocationState
 	7,  // 9: oaas.odgm.record.Invocation.outcome:type_name -> oaas.odgm.record.Outcome
-	32, // 10: oaas.odgm.record.ClassTrigger.on:type_name -> oprc.EventType
+	38, // 10: oaas.odgm.record.ClassTrigger.on:type_name -> oprc.EventType
 	5,  // 11: oaas.odgm.record.ClassTrigger.target:type_name -> oaas.odgm.record.Target
 	11, // 12: oaas.odgm.record.ClassConfig.triggers:type_name -> oaas.odgm.record.ClassTrigger
-	14, // 13: oaas.odgm.record.Command.write:type_name -> oaas.odgm.record.Write
-	19, // 14: oaas.odgm.record.Command.failed:type_name -> oaas.odgm.record.Failed
-	20, // 15: oaas.odgm.record.Command.submit:type_name -> oaas.odgm.record.Submit
-	21, // 16: oaas.odgm.record.Command.cancel:type_name -> oaas.odgm.record.Cancel
-	22, // 17: oaas.odgm.record.Command.ack:type_name -> oaas.odgm.record.Ack
-	24, // 18: oaas.odgm.record.Command.bury:type_name -> oaas.odgm.record.Bury
-	25, // 19: oaas.odgm.record.Command.replay:type_name -> oaas.odgm.record.Replay
-	26, // 20: oaas.odgm.record.Command.expire:type_name -> oaas.odgm.record.Expire
-	12, // 21: oaas.odgm.record.Command.configure:type_name -> oaas.odgm.record.ClassConfig
-	16, // 22: oaas.odgm.record.Write.expect:type_name -> oaas.odgm.record.Expect
-	15, // 23: oaas.odgm.record.Write.puts:type_name -> oaas.odgm.record.Put
-	33, // 24: oaas.odgm.record.Write.triggers:type_name -> oprc.ObjectEvent
-	17, // 25: oaas.odgm.record.Write.completion:type_name -> oaas.odgm.record.Completion
-	18, // 26: oaas.odgm.record.Write.emits:type_name -> oaas.odgm.record.Emit
-	31, // 27: oaas.odgm.record.Put.type:type_name -> oprc.ValType
-	30, // 28: oaas.odgm.record.Emit.extensions:type_name -> oaas.odgm.record.Emit.ExtensionsEntry
-	8,  // 29: oaas.odgm.record.Failed.failure:type_name -> oaas.odgm.record.Failure
-	10, // 30: oaas.odgm.record.Submit.invocation:type_name -> oaas.odgm.record.Invocation
-	23, // 31: oaas.odgm.record.Ack.events:type_name -> oaas.odgm.record.EventRef
-	23, // 32: oaas.odgm.record.Bury.event:type_name -> oaas.odgm.record.EventRef
-	33, // [33:33] is the sub-list for method output_type
-	33, // [33:33] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	13, // 13: oaas.odgm.record.ClassConfig.changes:type_name -> oaas.odgm.record.ChangeRetention
+	16, // 14: oaas.odgm.record.Changes.changes:type_name -> oaas.odgm.record.Change
+	17, // 15: oaas.odgm.record.Change.entries:type_name -> oaas.odgm.record.EntryChange
+	18, // 16: oaas.odgm.record.Change.method:type_name -> oaas.odgm.record.MethodEnd
+	38, // 17: oaas.odgm.record.EntryChange.kind:type_name -> oprc.EventType
+	20, // 18: oaas.odgm.record.Command.write:type_name -> oaas.odgm.record.Write
+	25, // 19: oaas.odgm.record.Command.failed:type_name -> oaas.odgm.record.Failed
+	26, // 20: oaas.odgm.record.Command.submit:type_name -> oaas.odgm.record.Submit
+	27, // 21: oaas.odgm.record.Command.cancel:type_name -> oaas.odgm.record.Cancel
+	28, // 22: oaas.odgm.record.Command.ack:type_name -> oaas.odgm.record.Ack
+	30, // 23: oaas.odgm.record.Command.bury:type_name -> oaas.odgm.record.Bury
+	31, // 24: oaas.odgm.record.Command.replay:type_name -> oaas.odgm.record.Replay
+	32, // 25: oaas.odgm.record.Command.expire:type_name -> oaas.odgm.record.Expire
+	12, // 26: oaas.odgm.record.Command.configure:type_name -> oaas.odgm.record.ClassConfig
+	22, // 27: oaas.odgm.record.Write.expect:type_name -> oaas.odgm.record.Expect
+	21, // 28: oaas.odgm.record.Write.puts:type_name -> oaas.odgm.record.Put
+	39, // 29: oaas.odgm.record.Write.triggers:type_name -> oprc.ObjectEvent
+	23, // 30: oaas.odgm.record.Write.completion:type_name -> oaas.odgm.record.Completion
+	24, // 31: oaas.odgm.record.Write.emits:type_name -> oaas.odgm.record.Emit
+	37, // 32: oaas.odgm.record.Put.type:type_name -> oprc.ValType
+	36, // 33: oaas.odgm.record.Emit.extensions:type_name -> oaas.odgm.record.Emit.ExtensionsEntry
+	8,  // 34: oaas.odgm.record.Failed.failure:type_name -> oaas.odgm.record.Failure
+	10, // 35: oaas.odgm.record.Submit.invocation:type_name -> oaas.odgm.record.Invocation
+	29, // 36: oaas.odgm.record.Ack.events:type_name -> oaas.odgm.record.EventRef
+	29, // 37: oaas.odgm.record.Bury.event:type_name -> oaas.odgm.record.EventRef
+	38, // [38:38] is the sub-list for method output_type
+	38, // [38:38] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_odgm_record_record_proto_init() }
@@ -2573,7 +3025,8 @@ func file_odgm_record_record_proto_init() {
 	if File_odgm_record_record_proto != nil {
 		return
 	}
-	file_odgm_record_record_proto_msgTypes[12].OneofWrappers = []any{
+	file_odgm_record_record_proto_msgTypes[16].OneofWrappers = []any{}
+	file_odgm_record_record_proto_msgTypes[18].OneofWrappers = []any{
 		(*Command_Write)(nil),
 		(*Command_Failed)(nil),
 		(*Command_Submit)(nil),
@@ -2584,14 +3037,14 @@ func file_odgm_record_record_proto_init() {
 		(*Command_Expire)(nil),
 		(*Command_Configure)(nil),
 	}
-	file_odgm_record_record_proto_msgTypes[15].OneofWrappers = []any{}
+	file_odgm_record_record_proto_msgTypes[21].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_odgm_record_record_proto_rawDesc), len(file_odgm_record_record_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   30,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -57,7 +57,11 @@ func (m *Machine) failed(tx engine.Tx, now int64, failure *record.Failed) (Resul
 	if err := f.methodEnded(oprc.EventType_EVENT_TYPE_FUNC_ERROR, failure.GetMethod(), text, "text/plain; charset=utf-8"); err != nil {
 		return Result{}, err
 	}
-	return Result{Version: meta.GetVersion(), Existed: exists, Events: f.fired}, f.finish()
+	if err := f.finish(); err != nil {
+		return Result{}, err
+	}
+	m.logChange(now, failure.GetObject(), meta.GetVersion(), nil, failureOf(failure))
+	return Result{Version: meta.GetVersion(), Existed: exists, Events: f.fired}, nil
 }
 
 // endPending ends an invocation as failed; ended is false when it had ended already.

@@ -12,6 +12,8 @@ const (
 	tagConfig     = 'C' // → record.ClassConfig
 	tagTombstone  = 'd' // id → record.Tombstone
 	tagEntry      = 'e' // id 0 key → record.Entry
+	tagChangeLog  = 'H' // → record.ChangeLog
+	tagChange     = 'h' // seq of the last one → record.Changes
 	tagInvocation = 'i' // id → record.Invocation
 	tagDead       = 'l' // seq → record.Event
 	tagMeta       = 'm' // id → record.Meta
@@ -25,6 +27,8 @@ const (
 var (
 	countersKey = []byte{tagCounters}
 	configKey   = []byte{tagConfig}
+
+	changeLogKey = []byte{tagChangeLog}
 )
 
 func metaKey(id string) []byte       { return taggedKey(tagMeta, id) }
@@ -78,6 +82,10 @@ func groupOf(key []byte) string {
 
 func deadKey(seq uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte{tagDead}, seq)
+}
+
+func changeKey(seq uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(make([]byte, 0, 9), tagChange), seq)
 }
 
 func expiryKey(at int64, record []byte) []byte {

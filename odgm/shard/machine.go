@@ -28,7 +28,8 @@ type Result struct {
 }
 
 // Machine applies commands: the state machine of a shard. It reads nothing but the transaction, the command and the class configuration that
-// an earlier command set, so replicas that apply the same commands hold the same state. It is used by one goroutine at a time.
+// an earlier command set, so replicas that apply the same commands in the same transactions hold the same state. A transaction is some calls of
+// Apply and one of Finish. It is used by one goroutine at a time.
 type Machine struct {
 	class      string
 	partition  uint32
@@ -36,6 +37,7 @@ type Machine struct {
 	conditions *condition.Cache
 	// groups collects the outbox groups that got events since the last call of takeGroups.
 	groups map[string]struct{}
+	log    changeLog
 	// metrics counts events; nil for none.
 	metrics *Metrics
 }
@@ -46,7 +48,11 @@ func NewMachine(class string, partition uint32, conditions *condition.Cache, r e
 	if _, err := load(r, configKey, config); err != nil {
 		return nil, fmt.Errorf("read class configuration: %w", err)
 	}
-	return &Machine{class: class, partition: partition, config: config, conditions: conditions, groups: map[string]struct{}{}}, nil
+	log, err := loadChangeLog(r)
+	if err != nil {
+		return nil, fmt.Errorf("read change log: %w", err)
+	}
+	return &Machine{class: class, partition: partition, config: config, conditions: conditions, groups: map[string]struct{}{}, log: log}, nil
 }
 
 // Config gives the class configuration in force.

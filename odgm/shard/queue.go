@@ -130,7 +130,8 @@ func (m *Machine) storeExpiring(tx engine.Tx, key []byte, message proto.Message,
 	return tx.Put(expiryKey(expires, key), nil)
 }
 
-// expire removes up to limit records whose time has come. A record that was written anew since has a later mark of its own, and stays.
+// expire removes up to limit records, and as many changes, whose time has come. A record that was written anew since has a later mark of its
+// own, and stays.
 func (m *Machine) expire(tx engine.Tx, now int64, limit int) (Result, error) {
 	var marks [][]byte
 	err := tx.Scan([]byte{tagExpiry}, expiryKey(now+1, nil), func(key, _ []byte) bool {
@@ -154,7 +155,8 @@ func (m *Machine) expire(tx engine.Tx, now int64, limit int) (Result, error) {
 			return Result{}, err
 		}
 	}
-	return Result{Count: len(marks)}, nil
+	changes, err := m.expireChanges(tx, now, limit)
+	return Result{Count: len(marks) + changes}, err
 }
 
 // isExpired reports whether the record of key is there and past its own time.

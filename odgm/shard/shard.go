@@ -29,6 +29,8 @@ type Config struct {
 	Cache *Cache
 	// OnEvents is told after each commit which outbox groups got events. It must return at once.
 	OnEvents func(groups []string)
+	// OnChanges is told after each commit what it added to the change log, in order. It must return at once.
+	OnChanges func(changes Changes)
 	// Metrics is shared by all shards; nil for none.
 	Metrics *Metrics
 	// Now is the clock; nil means time.Now.
@@ -57,6 +59,7 @@ type Shard struct {
 
 	configMu sync.RWMutex
 	config   *record.ClassConfig
+	span     Span
 }
 
 // proposal is a command on its way into a group.
@@ -76,6 +79,9 @@ func Open(cfg Config) (*Shard, error) {
 	if cfg.OnEvents == nil {
 		cfg.OnEvents = func([]string) {}
 	}
+	if cfg.OnChanges == nil {
+		cfg.OnChanges = func(Changes) {}
+	}
 	s := &Shard{cfg: cfg, stripes: &stripes{}, id: cacheIDs.Add(1)}
 	s.idle = sync.NewCond(&s.mu)
 	err := cfg.Engine.View(func(r engine.Reader) error {
@@ -87,7 +93,7 @@ func Open(cfg Config) (*Shard, error) {
 		return nil, fmt.Errorf("open shard %s/%d: %w", cfg.Class, cfg.Partition, err)
 	}
 	s.machine.metrics = cfg.Metrics
-	s.config = s.machine.Config()
+	s.config, s.span = s.machine.Config(), s.machine.log.Span
 	return s, nil
 }
 
@@ -193,7 +199,7 @@ func (s *Shard) apply(group []*proposal) {
 			}
 			p.result, p.err = result, nil
 		}
-		return nil
+		return s.machine.Finish(tx)
 	})
 	s.stripes.unlock(locked)
 	groups := s.machine.takeGroups()
@@ -202,8 +208,11 @@ func (s *Shard) apply(group []*proposal) {
 		return
 	}
 	s.configMu.Lock()
-	s.config = s.machine.Config()
+	s.config, s.span = s.machine.Config(), s.machine.log.Span
 	s.configMu.Unlock()
+	if changes := s.machine.takeChanges(); len(changes.Changes) > 0 {
+		s.cfg.OnChanges(changes)
+	}
 	s.cfg.Metrics.committed(group, time.Since(begun))
 	if len(groups) > 0 {
 		s.cfg.OnEvents(groups)
@@ -248,7 +257,10 @@ func (s *Shard) Sweep(ctx context.Context) (int, error) {
 func (s *Shard) expiryDue() (due bool, err error) {
 	err = s.cfg.Engine.View(func(r engine.Reader) error {
 		at, ok, err := nextExpiry(r)
-		due = ok && at <= s.cfg.Now().UnixNano()
+		if due = ok && at <= s.cfg.Now().UnixNano(); due || err != nil {
+			return err
+		}
+		due, err = s.changesDue(r)
 		return err
 	})
 	return due, err
@@ -279,9 +291,12 @@ func replayCommand(r *record.Replay) *record.Command {
 	return &record.Command{Body: &record.Command_Replay{Replay: r}}
 }
 
-// Wants reports whether a trigger waits for the end of a method of the object (an empty id: of a stateless function), with success
+// Wants reports whether a trigger, or the change log, waits for the end of a method of the object (an empty id: of a stateless function), with success
 // (EVENT_TYPE_FUNC_COMPLETE) or failure (EVENT_TYPE_FUNC_ERROR), so that it is worth a commit. When it cannot tell, it says yes.
 func (s *Shard) Wants(id, method string, end oprc.EventType) bool {
+	if id != "" && s.ClassConfig().GetChanges().GetOutcomes() {
+		return true
+	}
 	for _, t := range s.ClassConfig().GetTriggers() {
 		if t.GetOn() == end && (t.GetMethod() == "" || t.GetMethod() == method) {
 			return true

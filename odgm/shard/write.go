@@ -72,7 +72,7 @@ func (m *Machine) commitWrite(tx engine.Tx, now int64, w *record.Write, meta *re
 	}
 	if !create && !exists {
 		result.Version = 0
-		return result, m.finishCall(tx, now, w, nil, &result)
+		return result, m.finishCall(tx, now, w, nil, nil, &result)
 	}
 	if len(changes) > 0 {
 		meta.Version++
@@ -98,11 +98,11 @@ func (m *Machine) commitWrite(tx engine.Tx, now int64, w *record.Write, meta *re
 			return Result{}, err
 		}
 	}
-	return result, m.finishCall(tx, now, w, f, &result)
+	return result, m.finishCall(tx, now, w, f, changes, &result)
 }
 
-// finishCall stores the outcome of the method that the write belongs to, if any, and fires what it caused.
-func (m *Machine) finishCall(tx engine.Tx, now int64, w *record.Write, f *firing, result *Result) error {
+// finishCall stores the outcome of the method that the write belongs to, if any, fires what it caused, and logs the change.
+func (m *Machine) finishCall(tx engine.Tx, now int64, w *record.Write, f *firing, changes []change, result *Result) error {
 	if f == nil {
 		f = m.firing(tx, now, w.GetObject(), result.Version, w.GetDepth(), w.GetTraceparent(), nil)
 	}
@@ -120,7 +120,11 @@ func (m *Machine) finishCall(tx engine.Tx, now int64, w *record.Write, f *firing
 		}
 	}
 	result.Events = f.fired
-	return f.finish()
+	if err := f.finish(); err != nil {
+		return err
+	}
+	m.logChange(now, w.GetObject(), result.Version, changes, endOf(w.GetCompletion()))
+	return nil
 }
 
 func (m *Machine) checkExpect(w *record.Write, version uint64, exists bool) error {
@@ -261,7 +265,8 @@ func (m *Machine) deleteObject(tx engine.Tx, now int64, w *record.Write, meta *r
 		return Result{}, err
 	}
 	f := m.firing(tx, now, id, version, w.GetDepth(), w.GetTraceparent(), triggers)
-	if err := m.fireDeletions(tx, id, f); err != nil {
+	gone, err := m.fireDeletions(tx, id, f)
+	if err != nil {
 		return Result{}, err
 	}
 	prefix := entryPrefix(id)
@@ -281,14 +286,19 @@ func (m *Machine) deleteObject(tx engine.Tx, now int64, w *record.Write, meta *r
 		return Result{}, err
 	}
 	result.Events = f.fired
-	return result, f.finish()
+	if err := f.finish(); err != nil {
+		return Result{}, err
+	}
+	m.logChange(now, id, version, gone, nil)
+	return result, nil
 }
 
-// fireDeletions fires the deletion of each entry of an object. The events are written after the scan, as a transaction cannot be written
-// to while it is being scanned.
-func (m *Machine) fireDeletions(tx engine.Tx, id string, f *firing) error {
-	if !f.watchesEntries() {
-		return nil
+// fireDeletions fires the deletion of each entry of an object, and gives them for the change log, without their values. The events are written
+// after the scan, as a transaction cannot be written to while it is being scanned.
+func (m *Machine) fireDeletions(tx engine.Tx, id string, f *firing) (all []change, err error) {
+	logged := m.config.GetChanges() != nil
+	if !f.watchesEntries() && !logged {
+		return nil, nil
 	}
 	prefix := entryPrefix(id)
 	from := prefix
@@ -302,15 +312,18 @@ func (m *Machine) fireDeletions(tx engine.Tx, id string, f *firing) error {
 			return len(gone) < batch
 		})
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for i := range gone {
 			if err := f.entryChanged(&gone[i]); err != nil {
-				return err
+				return nil, err
+			}
+			if logged {
+				all = append(all, change{key: gone[i].key, had: true})
 			}
 		}
 		if len(gone) < batch {
-			return nil
+			return all, nil
 		}
 		from = append(last, 0)
 	}

@@ -33,11 +33,12 @@ var scenarios = []scenario{
 	{"calls", calls},
 	{"start", start},
 	{"events", events},
+	{"streams", streams},
 }
 
 func main() {
 	var cfg config
-	only := flag.String("only", "", "scenarios to run, separated by commas (storage, calls, start, events); all if empty")
+	only := flag.String("only", "", "scenarios to run, separated by commas (storage, calls, start, events, streams); all if empty")
 	flag.StringVar(&cfg.oaas, "oaas", "bin/oaas", "the oaas binary to measure")
 	flag.DurationVar(&cfg.length, "time", 3*time.Second, "length of each measurement")
 	flag.IntVar(&cfg.rounds, "rounds", 3, "rounds of each comparison; the median ratio is shown")
