@@ -149,7 +149,7 @@ var (
 	anyContent = openapi.Content{"*/*": nil}
 	count      = openapi.Schema{"type": "integer", "minimum": 0}
 	duration   = openapi.Schema{"type": "string", "pattern": "^[1-9][0-9]{0,2}(ms|s)$"}
-	flag       = openapi.Schema{"type": "boolean"}
+	yesNo      = openapi.Schema{"type": "boolean"}
 
 	partitionPart = openapi.PathPart("pid", "Number of the partition, or _ for the one that the object's id gives.",
 		openapi.Schema{"type": "string", "pattern": "^(_|[0-9]{1,5})$"})
@@ -269,7 +269,7 @@ func (d documenter) calls() []openapi.Operation {
 		{
 			Method: http.MethodGet, Path: pathResult, Tag: "calls", Summary: "Get the result of an asynchronous call",
 			Params: append(slices.Clone(result), openapi.Query("wait", "Wait so long for the result, such as 30s.", duration),
-				openapi.Query("raw", "Answer as the call itself would.", flag)),
+				openapi.Query("raw", "Answer as the call itself would.", yesNo)),
 			Answers: d.answers(readFails, openapi.Answers(200, outcome), openapi.Answers(202, invocation),
 				openapi.Answer{Doc: "With raw: the failure of the call", Content: anyContent}),
 		},
@@ -282,7 +282,7 @@ func (d documenter) calls() []openapi.Operation {
 
 func (d documenter) others() []openapi.Operation {
 	which := openapi.Schema{"type": "object", "properties": map[string]any{
-		"seqs": openapi.Schema{"type": "array", "items": count}, "all": flag,
+		"seqs": openapi.Schema{"type": "array", "items": count}, "all": yesNo,
 	}}
 	moved := d.answers([]int{400, 404, 409, 413, 415, 429, 503, 504}, openapi.Answers(200, openapi.JSON(openapi.Of[countJSON](d.s))))
 	event := &openapi.Body{Content: openapi.Content{

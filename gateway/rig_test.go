@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -35,7 +37,22 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(runner{m})
+}
+
+// runner makes sure that the tests together had every answer of success that is documented.
+type runner struct{ *testing.M }
+
+func (r runner) Run() int {
+	code := r.M.Run()
+	if code == 0 && flag.Lookup("test.run").Value.String() == "" {
+		stream := func(answer string) bool { return strings.HasSuffix(answer, "_events 200") } // those are read by clients of their own
+		if unseen := slices.DeleteFunc(documented().Unseen(), stream); len(unseen) > 0 {
+			fmt.Println("no test has had these documented answers:", unseen)
+			code = 1
+		}
+	}
+	return code
 }
 
 // method is what a function of the tests does with a call.

@@ -35,7 +35,7 @@ func gives[T any](d documenter) openapi.Answer {
 
 var (
 	text  = openapi.Schema{"type": "string"}
-	flag  = openapi.Schema{"type": "boolean"}
+	yesNo = openapi.Schema{"type": "boolean"}
 	count = openapi.Schema{"type": "integer", "minimum": 0, "maximum": 2147483647}
 
 	pageParams = []openapi.Param{
@@ -61,7 +61,7 @@ func (d documenter) packages() []openapi.Operation {
 			Method: http.MethodGet, Path: Prefix + "/packages", Tag: "packages", Summary: "List packages",
 			Params: paged(openapi.Query("name_pattern", "Part of the name.", text),
 				openapi.Query("tags", "Tags that the package must have, separated by commas.", text),
-				openapi.Query("disabled", "Whether no class of the package is deployed.", flag)),
+				openapi.Query("disabled", "Whether no class of the package is deployed.", yesNo)),
 			Answers: d.answers(gives[[]opackage.Package](d), 400),
 		},
 		{
@@ -119,7 +119,7 @@ func (d documenter) deployments() []openapi.Operation {
 		{Method: http.MethodPut, Path: pathDeployment, Tag: "deployments", Summary: "The same as POST, for this key", Body: document, Answers: deployed},
 		{
 			Method: http.MethodDelete, Path: pathDeployment, Tag: "deployments", Summary: "End a deployment everywhere; objects stay unless purge is true",
-			Params: []openapi.Param{openapi.Query("purge", "Whether the objects go too.", flag)}, Answers: d.answers(gives[deleted](d), 400, 404, 409, 503, 504),
+			Params: []openapi.Param{openapi.Query("purge", "Whether the objects go too.", yesNo)}, Answers: d.answers(gives[deleted](d), 400, 404, 409, 503, 504),
 		},
 		{Method: http.MethodGet, Path: pathDeployment + "/cluster-mappings", Tag: "deployments", Summary: "The units of a deployment by environment", Answers: mapped},
 		{Method: http.MethodGet, Path: pathDeployment + "/env-mappings", Tag: "deployments", Summary: "The units of a deployment by environment", Answers: mapped},

@@ -183,6 +183,14 @@ func TestLists(t *testing.T) {
 	if got := r.must(200, "GET", "/api/v1/envs", ""); !strings.HasPrefix(got, `[{"name":"one","health":{"cluster_name":"one","status":"Healthy","crm_version":null,"last_seen":`) {
 		t.Errorf("envs: %s", got)
 	}
+	for _, path := range []string{"/health", "/one/health"} {
+		if got := r.must(200, "GET", "/api/v1/envs"+path, ""); !strings.Contains(got, `{"cluster_name":"one","status":"Healthy",`) {
+			t.Errorf("envs%s: %s", path, got)
+		}
+	}
+	if got := r.must(200, "GET", "/api/v1/deployments/d1/cluster-mappings", ""); !strings.Contains(got, unit) {
+		t.Errorf("mappings: %s", got)
+	}
 	topology := parse[Topology](t, r.must(200, "GET", "/api/v1/topology", ""))
 	var edges []string
 	for _, e := range topology.Edges {
@@ -204,6 +212,7 @@ func TestArtifacts(t *testing.T) {
 		t.Errorf("artifact %+v", a)
 	}
 	r.must(200, "PUT", "/api/v1/artifacts/"+id, module)
+	r.must(200, "POST", "/api/v1/artifacts", module)
 	got := r.do("GET", "/api/v1/artifacts/"+id, "")
 	if got.body != module || got.header.Get("Content-Type") != "application/wasm" || got.header.Get("Cache-Control") != "public, max-age=31536000, immutable" {
 		t.Errorf("got %q %v", got.body, got.header)

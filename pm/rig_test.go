@@ -3,10 +3,13 @@ package pm
 import (
 	"context"
 	"errors"
+	"flag"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -115,7 +118,6 @@ type rig struct {
 	store         Store
 	first, second *place
 	url           string
-	checker       *conform.Checker
 }
 
 func newRig(t *testing.T, change ...func(*Options)) *rig {
@@ -137,15 +139,33 @@ func newRig(t *testing.T, change ...func(*Options)) *rig {
 	server := httptest.NewServer(engine)
 	t.Cleanup(server.Close)
 	r.url = server.URL
-	s := openapi.NewSchemas()
-	document, err := openapi.Document(openapi.Info{}, s, Operations(s))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if r.checker, err = conform.New(document); err != nil {
-		t.Fatal(err)
-	}
 	return r
+}
+
+// documented checks answers against the document of the package's operations.
+var documented = sync.OnceValue(func() *conform.Checker {
+	s := openapi.NewSchemas()
+	text, err := openapi.Document(openapi.Info{}, s, Operations(s))
+	if err != nil {
+		panic(err)
+	}
+	checker, err := conform.New(text)
+	if err != nil {
+		panic(err)
+	}
+	return checker
+})
+
+// TestMain makes sure that the tests together had every answer of success that is documented.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if code == 0 && flag.Lookup("test.run").Value.String() == "" {
+		if unseen := documented().Unseen(); len(unseen) > 0 {
+			fmt.Println("no test has had these documented answers:", unseen)
+			code = 1
+		}
+	}
+	os.Exit(code)
 }
 
 type answer struct {
@@ -176,7 +196,7 @@ func (r *rig) do(method, path, body string, headers ...string) answer {
 		r.t.Fatal(err)
 	}
 	if method != http.MethodHead {
-		if err := r.checker.Check(method, req.URL.EscapedPath(), resp.StatusCode, resp.Header.Get("Content-Type"), text); err != nil {
+		if err := documented().Check(method, req.URL.EscapedPath(), resp.StatusCode, resp.Header.Get("Content-Type"), text); err != nil {
 			r.t.Errorf("the answer is not as documented: %v", err)
 		}
 	}
