@@ -46,6 +46,8 @@ The first Ctrl-C lets what has begun end; the second stops at once.`,
 	cmd.Flags().StringVar(&cfg.DataDir, "data", dev.DefaultDataDir, "folder that keeps everything")
 	cmd.Flags().DurationVar(&cfg.ScaleToZeroGrace, "scale-to-zero-grace", runner.DefaultScaleToZeroGrace,
 		"how long a function's last instance stays without calls")
+	cmd.Flags().BoolVar(&cfg.FunctionErrorsOK, "function-errors-ok", false,
+		"answer 200 where a function failed by itself, for clients of OaaS-RS that rely on it")
 	cmd.Flags().BoolVar(&logs, "logs", true, "show what functions write")
 	cmd.Flags().BoolVar(&debug, "debug", false, "write the platform's own log to stderr")
 	return cmd
