@@ -150,7 +150,7 @@ func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-begun; cancel() }()
 	var errs bytes.Buffer
-	code := Run(ctx, []string{"invoke", "a.b", "c"}, Streams{In: strings.NewReader(""), Out: io.Discard, Err: &errs}, lookup([]string{"OAAS_URL=" + held.URL}))
+	code := Run(ctx, "oaas", []string{"invoke", "a.b", "c"}, Streams{In: strings.NewReader(""), Out: io.Discard, Err: &errs}, lookup([]string{"OAAS_URL=" + held.URL}))
 	if code != 130 || errs.String() != "interrupted\n" {
 		t.Errorf("exit code %d, %q", code, errs.String())
 	}
@@ -205,7 +205,7 @@ func TestColours(t *testing.T) {
 		{true, nil, true}, {false, nil, false}, {true, []string{"NO_COLOR=1"}, false}, {true, []string{"NO_COLOR="}, true},
 	} {
 		var errs bytes.Buffer
-		Run(t.Context(), []string{"object", "get"}, Streams{Out: io.Discard, Err: &errs, ErrTerminal: c.terminal}, lookup(c.env))
+		Run(t.Context(), "oaas", []string{"object", "get"}, Streams{Out: io.Discard, Err: &errs, ErrTerminal: c.terminal}, lookup(c.env))
 		if got := strings.Contains(errs.String(), "\x1b["); got != c.colour {
 			t.Errorf("terminal %v, %v: colour %v", c.terminal, c.env, got)
 		}

@@ -154,7 +154,7 @@ func command(t *testing.T, input string, env []string, args ...string) outcome {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var out, errs bytes.Buffer
-	code := Run(ctx, args, Streams{In: strings.NewReader(input), Out: &out, Err: &errs}, lookup(env))
+	code := Run(ctx, "oaas", args, Streams{In: strings.NewReader(input), Out: &out, Err: &errs}, lookup(env))
 	return outcome{out.String(), errs.String(), code}
 }
 
