@@ -112,8 +112,13 @@ type load struct {
 	grid grid
 	at   client.Ref
 
-	mu           sync.Mutex
 	done, failed int
+}
+
+// pending is a line that is being written. They are told in the order of the lines.
+type pending struct {
+	line int
+	done chan error
 }
 
 // maxObjectLine bounds one line of a file to load.
@@ -123,22 +128,25 @@ const maxObjectLine = 64 << 20
 func (l *load) run(ctx context.Context, in io.Reader) error {
 	lines := bufio.NewScanner(in)
 	lines.Buffer(make([]byte, 0, 64<<10), maxObjectLine)
-	room := make(chan struct{}, loadWriters)
-	var writing sync.WaitGroup
-	defer writing.Wait()
+	begun := make(chan pending, loadWriters)
+	var writing, telling sync.WaitGroup
+	telling.Go(func() {
+		for p := range begun {
+			l.told(p.line, <-p.done)
+		}
+	})
 	for n := 1; lines.Scan() && ctx.Err() == nil; n++ {
 		line := bytes.TrimSpace(lines.Bytes())
 		if len(line) == 0 {
 			continue
 		}
-		line = bytes.Clone(line)
-		room <- struct{}{}
-		writing.Go(func() {
-			defer func() { <-room }()
-			l.told(n, l.write(ctx, line))
-		})
+		line, p := bytes.Clone(line), pending{n, make(chan error, 1)}
+		begun <- p
+		writing.Go(func() { p.done <- l.write(ctx, line) })
 	}
+	close(begun)
 	writing.Wait()
+	telling.Wait()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -175,8 +183,6 @@ func (l *load) write(ctx context.Context, line []byte) error {
 
 // told counts a line that is done.
 func (l *load) told(n int, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if err == nil {
 		l.done++
 		return

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -45,6 +46,36 @@ func TestEveryCommandHelps(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The help of every command, under both names, is in files.
+func TestHelp(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"oaas", "oprc-cli"} {
+		a := &app{env: lookup(nil), called: name, compat: isCompat(name)}
+		root := a.root()
+		if a.compat {
+			root = a.compatRoot()
+		}
+		s := &scenario{t: t}
+		var got strings.Builder
+		every(root, func(cmd *cobra.Command) {
+			args := append(strings.Fields(cmd.CommandPath())[1:], "--help")
+			fmt.Fprintf(&got, "$ %s %s\n%s\n", name, strings.Join(args, " "), s.normal(program(t, name, "", nil, args...)))
+		})
+		file := filepath.Join(packageDir, "testdata", "help", name+".golden")
+		if *rewrite {
+			if err := os.WriteFile(file, []byte(got.String()), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		want, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		compare(t, string(want), got.String())
+	}
 }
 
 // What is documented is what is printed: each block of JSON.md is one of the scenarios.

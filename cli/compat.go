@@ -41,6 +41,7 @@ The same program has more under its own name: oaas.`,
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	a.adapt(root)
+	describeEnv(root)
 	return root
 }
 
@@ -90,9 +91,6 @@ func (a *app) adapt(cmd *cobra.Command) {
 			perRequest(cmd, f.Name)
 		}
 	})
-	if f := cmd.Flag("output"); f != nil {
-		f.Usage += " ($OAAS_OUTPUT)"
-	}
 	for _, sub := range cmd.Commands() {
 		a.adapt(sub)
 	}

@@ -99,7 +99,7 @@ func join(ctx context.Context, in net.Conn, to string) {
 	if err != nil {
 		return
 	}
-	defer out.Close() //nolint:errcheck // what was to be written is written
+	defer out.Close()                                                  //nolint:errcheck // what was to be written is written
 	stop := context.AfterFunc(ctx, func() { in.Close(); out.Close() }) //nolint:errcheck // they are given up
 	defer stop()
 	var copying sync.WaitGroup

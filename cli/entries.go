@@ -11,8 +11,9 @@ import (
 
 // entryRow is an entry of a listing as -o json gives it.
 type entryRow struct {
-	Key     string `json:"key"`
-	Version uint64 `json:"version"`
+	Key string `json:"key"`
+	// Version is absent where the transport does not tell it: gRPC and Zenoh.
+	Version uint64 `json:"version,omitempty"`
 	entryView
 }
 
@@ -64,7 +65,7 @@ const valueWidth = 80
 
 func (a *app) printEntries(rows []entryRow, version uint64, next string) error {
 	view := struct {
-		Version uint64     `json:"version"`
+		Version uint64     `json:"version,omitempty"`
 		Entries []entryRow `json:"entries"`
 		Next    string     `json:"next_cursor,omitempty"`
 	}{version, rows, next}
@@ -75,7 +76,11 @@ func (a *app) printEntries(rows []entryRow, version uint64, next string) error {
 		}
 		lines := [][]string{{"KEY", "VERSION", "VALUE"}}
 		for _, e := range rows {
-			lines = append(lines, []string{e.Key, strconv.FormatUint(e.Version, 10), show(e.Data, valueWidth)})
+			version := "-"
+			if e.Version > 0 {
+				version = strconv.FormatUint(e.Version, 10)
+			}
+			lines = append(lines, []string{e.Key, version, show(e.Data, valueWidth)})
 		}
 		a.table(lines)
 		a.more(next)

@@ -129,6 +129,9 @@ var hints = map[fault.Code]string{
 }
 
 func (a *app) failureHint(f *client.Failure) string {
+	if a.compat {
+		return "" // the hints speak our grammar
+	}
 	if hint, ok := hints[fault.Code(f.Code)]; ok {
 		return hint
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -47,6 +48,8 @@ func (a *app) list(l listing, use, short, example string) *cobra.Command {
 		Args: takes(), ValidArgsFunction: a.complete(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
+			case flags.watch && flags.wait:
+				return &usageError{cmd, errors.New("give either --watch or --wait")}
 			case flags.watch:
 				return a.watchList(cmd.Context(), l, args)
 			case flags.wait:
@@ -59,6 +62,9 @@ func (a *app) list(l listing, use, short, example string) *cobra.Command {
 			defer stop()
 			defer a.progress("listing")()
 			raw, err := l.fetch(ctx, c, args)
+			if err != nil && len(args) > 0 {
+				return orHint(err, "list them with: "+cmd.CommandPath())
+			}
 			if err != nil {
 				return err
 			}
@@ -72,7 +78,6 @@ func (a *app) list(l listing, use, short, example string) *cobra.Command {
 	perRequest(cmd, "watch")
 	if l.settled != nil {
 		cmd.Flags().BoolVar(&flags.wait, "wait", false, "wait until all of them run, at most --timeout")
-		cmd.MarkFlagsMutuallyExclusive("watch", "wait")
 		perRequest(cmd, "wait")
 	}
 	return cmd
@@ -280,7 +285,7 @@ func (a *app) waitList(ctx context.Context, l listing, args []string) error {
 
 // stillWaiting says what was waited for when the time was over.
 func stillWaiting(err error, what string, after time.Duration) error {
-	if slow, ok := err.(*tooSlow); ok && what != "" { //nolint:errorlint // a request that took too long is wrapped, and is another case
+	if slow, ok := errors.AsType[*tooSlow](err); ok && what != "" {
 		return &hinted{fmt.Errorf("%s after %s: %w", what, after, slow), "wait longer with --timeout, or see why with: oaas class-runtimes list"}
 	}
 	return err

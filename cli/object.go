@@ -43,8 +43,8 @@ type objectView struct {
 	Class     string `json:"class"`
 	Partition uint32 `json:"partition"`
 	ID        string `json:"id"`
-	// Version is 0 where the transport does not tell it: gRPC and Zenoh.
-	Version uint64               `json:"version"`
+	// Version is absent where the transport does not tell it: gRPC and Zenoh.
+	Version uint64               `json:"version,omitempty"`
 	Entries map[string]entryView `json:"entries"`
 }
 
@@ -213,9 +213,10 @@ func (a *app) readFile(name string) ([]byte, error) {
 
 // writtenView is the result of a write as -o json gives it.
 type writtenView struct {
-	Class   string `json:"class"`
-	ID      string `json:"id"`
-	Version uint64 `json:"version"`
+	Class string `json:"class"`
+	ID    string `json:"id"`
+	// Version is absent where the transport does not tell it: gRPC and Zenoh.
+	Version uint64 `json:"version,omitempty"`
 }
 
 func (a *app) write(cmd *cobra.Command, over *transportFlags, ref client.Ref, change client.Change, done string) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -279,8 +280,12 @@ func (a *app) deletePackage(ctx context.Context, c *client.Client, p *opackage.P
 		}
 		return a.print(view, func() { fmt.Fprintf(a.Out, "Package '%s' would be deleted; nothing was done\n", p.Name) })
 	}
-	if _, err := c.ManagerDelete(ctx, "packages", p.Name); err != nil {
-		return err
+	_, err := c.ManagerDelete(ctx, "packages", p.Name)
+	if f, ok := errors.AsType[*client.Failure](err); ok && f.Status == http.StatusConflict && !deployments {
+		return &hinted{err, "delete the deployments of the file with it: --delete-deployments"}
+	}
+	if err != nil {
+		return orHint(err, "list them with: "+a.name()+" package list")
 	}
 	return a.print(view, func() { fmt.Fprintf(a.Out, "Package '%s' deleted successfully\n", p.Name) })
 }

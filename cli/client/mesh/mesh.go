@@ -60,7 +60,7 @@ func Open(ctx context.Context, endpoints []string, peer bool) (*Client, error) {
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	case errors.Is(err, zenoh.ErrInvalidConfig):
-		return nil, fmt.Errorf("%s: %w (want tcp/HOST:PORT)", names, err)
+		return nil, fmt.Errorf("%s: %w", names, err)
 	}
 	return nil, &client.Unreachable{URL: names, Cause: err}
 }
