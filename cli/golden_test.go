@@ -43,6 +43,7 @@ func TestScenarios(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no scenarios: %v", err)
 	}
+	checked, ran := loadSchemas(t), 0
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
 			text, err := os.ReadFile(file)
@@ -55,7 +56,7 @@ func TestScenarios(t *testing.T) {
 			if err := os.CopyFS(here, os.DirFS(filepath.Join(packageDir, "testdata", "files"))); err != nil {
 				t.Fatal(err)
 			}
-			s := &scenario{t: t, url: url, vars: map[string]string{"SHOP": dir, "HERE": here, "PLATFORM": url}}
+			s := &scenario{t: t, url: url, schemas: checked, vars: map[string]string{"SHOP": dir, "HERE": here, "PLATFORM": url}}
 			if strings.Contains(string(text), "$ZENOH") {
 				s.vars["ZENOH"] = meshtest.Serve(t)
 			}
@@ -67,7 +68,11 @@ func TestScenarios(t *testing.T) {
 				return
 			}
 			compare(t, string(text), got)
+			ran++
 		})
+	}
+	if ran == len(files) {
+		checked.all(t)
 	}
 }
 
@@ -99,9 +104,10 @@ func compare(t *testing.T, want, got string) {
 }
 
 type scenario struct {
-	t    *testing.T
-	url  string
-	vars map[string]string
+	t       *testing.T
+	url     string
+	schemas *schemas
+	vars    map[string]string
 }
 
 // run gives the text with the outputs replaced by what the commands print now.
@@ -165,6 +171,7 @@ func (s *scenario) step(line string) string {
 			if keep != "" {
 				s.vars[keep] = strings.TrimSpace(done.out)
 			}
+			s.schemas.check(s.t, args, done)
 			return s.normal(done)
 		}
 		time.Sleep(20 * time.Millisecond)
