@@ -80,6 +80,9 @@ func orHint(err error, hint string) error {
 
 // hint says what to do next.
 func (a *app) hint(cmd *cobra.Command, err error) string {
+	if _, ok := errors.AsType[*client.Failure](err); ok && a.compat {
+		return "" // stderr is as that of OaaS-RS, and the hints speak our grammar
+	}
 	if h, ok := errors.AsType[*hinted](err); ok {
 		return h.hint
 	}
@@ -129,9 +132,6 @@ var hints = map[fault.Code]string{
 }
 
 func (a *app) failureHint(f *client.Failure) string {
-	if a.compat {
-		return "" // the hints speak our grammar
-	}
 	if hint, ok := hints[fault.Code(f.Code)]; ok {
 		return hint
 	}
