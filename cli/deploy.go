@@ -59,7 +59,8 @@ func (a *app) applyDeployments(ctx context.Context, c *client.Client, list []opa
 		_, err := c.Manager(ctx, nil, "deployments", d.Key)
 		switch {
 		case err == nil && !f.overwrite:
-			return done, fmt.Errorf("Deployment '%s' already exists (use --overwrite to replace)", d.Key) //nolint:staticcheck // the words of OaaS-RS
+			//lint:ignore ST1005 the words of OaaS-RS
+			return done, fmt.Errorf("Deployment '%s' already exists (use --overwrite to replace)", d.Key)
 		case err == nil:
 			action = "updated"
 		case !client.IsNotFound(err):

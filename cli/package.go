@@ -138,7 +138,8 @@ func (a *app) applyPackage(ctx context.Context, c *client.Client, p *opackage.Pa
 		return err
 	}
 	if stored != nil && !f.overwrite {
-		return fmt.Errorf("Package '%s' already exists (use --overwrite to replace)", p.Name) //nolint:staticcheck // the words of OaaS-RS
+		//lint:ignore ST1005 the words of OaaS-RS
+		return fmt.Errorf("Package '%s' already exists (use --overwrite to replace)", p.Name)
 	}
 	view := appliedView{Package: p.Name, Action: "created", DryRun: f.dryRun}
 	if p.Version != nil {
@@ -276,7 +277,8 @@ func (a *app) deletePackage(ctx context.Context, c *client.Client, p *opackage.P
 			return err
 		}
 		if stored == nil {
-			return &hinted{fmt.Errorf("Package not found: %s", p.Name), "list them with: " + a.name() + " package list"} //nolint:staticcheck // the words of OaaS-RS
+			//lint:ignore ST1005 the words of OaaS-RS
+			return &hinted{fmt.Errorf("Package not found: %s", p.Name), "list them with: " + a.name() + " package list"}
 		}
 		return a.print(view, func() { fmt.Fprintf(a.Out, "Package '%s' would be deleted; nothing was done\n", p.Name) })
 	}

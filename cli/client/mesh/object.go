@@ -64,7 +64,8 @@ func (c *Client) Write(ctx context.Context, ref client.Ref, ch client.Change) (u
 // Delete publishes that an object is deleted. Nobody answers that, so whether it was there is not told.
 func (c *Client) Delete(ctx context.Context, ref client.Ref, version *uint64) error {
 	if version != nil {
-		return errors.New("Zenoh cannot delete an object only if it has a version: use HTTP") //nolint:staticcheck // a name
+		//lint:ignore ST1005 a name
+		return errors.New("Zenoh cannot delete an object only if it has a version: use HTTP")
 	}
 	a, err := place(ref)
 	if err != nil {
