@@ -18,8 +18,8 @@ import (
 	"github.com/hpcclab/oaas-go/dev/project"
 	"github.com/hpcclab/oaas-go/odgm"
 	"github.com/hpcclab/oaas-go/odgm/condition"
-	"github.com/hpcclab/oaas-go/runtime/builder"
 	"github.com/hpcclab/oaas-go/pm"
+	"github.com/hpcclab/oaas-go/runtime/builder"
 	"github.com/hpcclab/oaas-go/runtime/runner"
 )
 
