@@ -66,6 +66,7 @@ func (g *Grid) Deploy(ctx context.Context, spec Class) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.classes[spec.Name] = c
+	g.tellChanged()
 	return nil
 }
 
@@ -84,6 +85,9 @@ func (g *Grid) redeploy(ctx context.Context, known *class, spec *Class) error {
 	if spec.Changes.Off {
 		known.hub.Swap(stream.NewHub(spec.Name)).Close(unwatched(spec.Name))
 	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.tellChanged()
 	return nil
 }
 
@@ -107,6 +111,7 @@ func (g *Grid) Undeploy(ctx context.Context, name string, purge bool) error {
 	}
 	g.mu.Lock()
 	delete(g.classes, name)
+	g.tellChanged()
 	g.mu.Unlock()
 	if err := c.close(ctx); err != nil {
 		return fmt.Errorf("undeploy class %s: %w", name, err)

@@ -147,7 +147,7 @@ func TestTooManyInFlight(t *testing.T) {
 
 // crowded is a grid whose lists wait until it is opened, and that knows how many waited at a time.
 type crowded struct {
-	*odgm.Grid
+	Grid
 	open      chan struct{}
 	now, most atomic.Int64
 }
@@ -166,7 +166,7 @@ func (c *crowded) ListObjects(ctx context.Context, class string, partition int, 
 func TestManyStreams(t *testing.T) {
 	const limit, clients, each = 100, 20, 50
 	grid := &crowded{open: make(chan struct{})}
-	r := newRig(t, rigOptions{cfg: Config{MaxInFlight: limit}, wrap: func(g *odgm.Grid) Grid { grid.Grid = g; return grid }})
+	r := newRig(t, rigOptions{cfg: Config{MaxInFlight: limit}, wrap: func(g Grid) Grid { grid.Grid = g; return grid }})
 	var running sync.WaitGroup
 	var served, refused atomic.Int64
 	for range clients {
