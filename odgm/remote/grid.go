@@ -50,7 +50,7 @@ func (c *Client) Get(ctx context.Context, t odgm.Target, sel object.Selector) (o
 func (c *Client) Entry(ctx context.Context, t odgm.Target, key string) (object.Entry, object.Meta, error) {
 	res, _, err := c.askAbout(ctx, t, &message.Request{Entry: &key})
 	if err != nil {
-		return object.Entry{}, object.Meta{}, err
+		return object.Entry{}, meta(res.GetObject().GetMeta()), err
 	}
 	list := entries(res.GetObject().GetEntries())
 	if len(list) != 1 {
@@ -100,10 +100,10 @@ func (c *Client) ListObjects(ctx context.Context, class string, partition int, p
 // ListEntries gives a page of an object's entries.
 func (c *Client) ListEntries(ctx context.Context, t odgm.Target, p object.Page) ([]object.Entry, object.Meta, []byte, error) {
 	res, _, err := c.askAbout(ctx, t, &message.Request{ListEntries: pageOf(&p)})
-	if err != nil {
-		return nil, object.Meta{}, nil, err
-	}
 	o := res.GetObject()
+	if err != nil {
+		return nil, meta(o.GetMeta()), nil, err
+	}
 	return entries(o.GetEntries()), meta(o.GetMeta()), o.GetNext(), nil
 }
 

@@ -110,7 +110,7 @@ func (s *Server) handle(ctx context.Context, req *message.Request) (res *message
 	}()
 	res = &message.Response{}
 	if err := s.do(ctx, req, res); err != nil {
-		res = &message.Response{Failure: failureOf(err), Dispatched: res.Dispatched, Replayed: res.Replayed}
+		res.Failure = failureOf(err) // beside what the grid gives with it
 	}
 	return res
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/hpcclab/oaas-go/broker/zenoh"
 	"github.com/hpcclab/oaas-go/broker/zenoh/router"
 	"github.com/hpcclab/oaas-go/odgm"
@@ -26,7 +28,7 @@ func Remotely() bool { return remotely }
 
 // BothWays is a test binary that runs its tests twice: with a grid in process, and over Zenoh. Benchmarks and fuzzing run in process, unless
 // the variable says remote.
-type BothWays struct{ *testing.M }
+type BothWays struct{ M goleak.TestingM }
 
 // Run runs the tests and gives the exit code.
 func (b BothWays) Run() int {
