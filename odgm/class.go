@@ -31,6 +31,8 @@ type Class struct {
 	ResultTTL time.Duration
 	// Changes says how changes are kept for those who watch.
 	Changes Retention
+	// Publish says whether changes are published on Zenoh.
+	Publish Publication
 	// Access has the access modifier, Internal or Private, of methods that are not public.
 	Access map[string]string
 	// Disabled are methods that nobody may call for now.

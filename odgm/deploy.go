@@ -48,6 +48,15 @@ func (g *Grid) Deploy(ctx context.Context, spec Class) error {
 	}
 	g.deploying.Lock()
 	defer g.deploying.Unlock()
+	if err := g.deploy(ctx, spec); err != nil {
+		return err
+	}
+	g.tell(spec.Name, &spec)
+	return nil
+}
+
+// deploy is Deploy of a spec that is checked. The caller holds deploying.
+func (g *Grid) deploy(ctx context.Context, spec Class) error {
 	g.mu.RLock()
 	known, closed := g.classes[spec.Name], g.closed
 	g.mu.RUnlock()
@@ -109,6 +118,7 @@ func (g *Grid) Undeploy(ctx context.Context, name string, purge bool) error {
 	if err != nil {
 		return err
 	}
+	g.tell(name, nil)
 	g.mu.Lock()
 	delete(g.classes, name)
 	g.tellChanged()

@@ -67,7 +67,8 @@ type Grid struct {
 	normalize  prometheus.Histogram
 	gate       gate
 
-	deploying sync.Mutex // one deployment at a time; before mu
+	deploying sync.Mutex  // one deployment at a time; before mu
+	observers []*observer // guarded by deploying
 	mu        sync.RWMutex
 	classes   map[string]*class
 	changed   chan struct{} // closed and replaced when classes are deployed or removed

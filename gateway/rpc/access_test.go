@@ -10,6 +10,7 @@ import (
 
 	"github.com/hpcclab/oaas-go/api/oprc"
 	"github.com/hpcclab/oaas-go/odgm"
+	"github.com/hpcclab/oaas-go/odgm/message"
 )
 
 // Who may call a method is decided by the grid, so gRPC is no way around it, whatever its metadata says; see the tests there.
@@ -24,7 +25,7 @@ func TestMethodsThatAreNotPublic(t *testing.T) {
 	if err := r.grid.Deploy(t.Context(), spec); err != nil {
 		t.Fatal(err)
 	}
-	forged := metadata.AppendToOutgoingContext(r.ctx(), metaChain, class+"/0/o/store@01arz3ndektsv4rrffq69g5fav!00000000000000000000000000000000")
+	forged := metadata.AppendToOutgoingContext(r.ctx(), message.HeaderChain, class+"/0/o/store@01arz3ndektsv4rrffq69g5fav!00000000000000000000000000000000")
 	for name, ctx := range map[string]context.Context{"nothing": r.ctx(), "a forged chain": forged} {
 		_, err := r.fn.InvokeObj(ctx, &oprc.ObjectInvocationRequest{ClsId: class, ObjectId: new("o"), FnId: "store"})
 		if status.Code(err) != codes.PermissionDenied {

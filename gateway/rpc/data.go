@@ -2,14 +2,11 @@ package rpc
 
 import (
 	"context"
-	"hash/fnv"
-	"maps"
-	"slices"
-	"strconv"
 
 	"github.com/hpcclab/oaas-go/api/fault"
 	"github.com/hpcclab/oaas-go/api/oprc"
 	"github.com/hpcclab/oaas-go/odgm"
+	"github.com/hpcclab/oaas-go/odgm/message"
 	"github.com/hpcclab/oaas-go/odgm/object"
 )
 
@@ -21,7 +18,7 @@ type data struct {
 
 // Get gives an object with all of its entries.
 func (d *data) Get(ctx context.Context, r *oprc.SingleObjectRequest) (*oprc.ObjectResponse, error) {
-	t, older, err := target(r.GetClsId(), int64(r.GetPartitionId()), r.ObjectId, r.NumericObjectId)
+	t, older, err := message.Target(r.GetClsId(), int64(r.GetPartitionId()), r.ObjectId, r.NumericObjectId)
 	if err != nil {
 		return nil, err
 	}
@@ -33,27 +30,7 @@ func (d *data) object(ctx context.Context, t odgm.Target, older bool) (*oprc.Obj
 	if err != nil {
 		return nil, err
 	}
-	return &oprc.ObjectResponse{Obj: messageOf(ref, &obj, older)}, nil
-}
-
-// messageOf gives an object as a message. The id is in both forms if it can be; entries and triggers, which may be large, are in both forms only for
-// clients of the older generation.
-func messageOf(ref object.Ref, obj *object.Object, older bool) *oprc.ObjData {
-	m := &oprc.ObjData{
-		Metadata: &oprc.ObjMeta{ClsId: ref.Class, PartitionId: ref.Partition, ObjectId: &ref.ID, NumericObjectId: oprc.NumericID(ref.ID)},
-		Event:    obj.Triggers,
-		Entries:  make(map[string]*oprc.ValData, len(obj.State)),
-	}
-	values := make([]oprc.ValData, len(obj.State))
-	for i := range obj.State {
-		e := &obj.State[i]
-		values[i].Data, values[i].Type = e.Data, e.Type
-		m.Entries[e.Key] = &values[i]
-	}
-	if older {
-		return m.WithNumbers()
-	}
-	return m
+	return &oprc.ObjectResponse{Obj: message.ObjectOf(ref, &obj, older)}, nil
 }
 
 // Set writes the entries that are given, and the triggers if there are any.
@@ -72,46 +49,19 @@ func (d *data) Merge(ctx context.Context, r *oprc.SetObjectRequest) (*oprc.Objec
 }
 
 func (d *data) set(ctx context.Context, r *oprc.SetObjectRequest, merge bool) (odgm.Target, bool, error) {
-	t, older, err := target(r.GetClsId(), int64(r.GetPartitionId()), r.ObjectId, r.NumericObjectId)
+	t, older, err := message.Target(r.GetClsId(), int64(r.GetPartitionId()), r.ObjectId, r.NumericObjectId)
 	if err != nil {
 		return t, older, err
 	}
 	if r.GetObject() == nil {
-		return t, older, invalid(fault.InvalidArgument, "object", "object must not be none")
+		return t, older, message.Invalid(fault.InvalidArgument, "object", "object must not be none")
 	}
-	r.Object.ToText()
-	puts, err := putsOf("object.entries", r.Object.GetEntries())
+	change, err := message.Write("object", r.Object)
 	if err != nil {
 		return t, older, err
 	}
-	return t, older, d.write(ctx, t, object.Change{Puts: puts, Triggers: r.Object.GetEvent(), Merge: merge})
-}
-
-// putsOf gives the entries to write, in the order of their keys, which are normal afterwards.
-func putsOf(field string, values map[string]*oprc.ValData) ([]object.Entry, error) {
-	puts := make([]object.Entry, 0, len(values))
-	for _, key := range slices.Sorted(maps.Keys(values)) {
-		at := field + "[" + strconv.Quote(shortened(key)) + "]"
-		normal, err := normalKey(at, key)
-		if err != nil {
-			return nil, err
-		}
-		put, err := putOf(at, normal, values[key])
-		if err != nil {
-			return nil, err
-		}
-		puts = append(puts, put)
-	}
-	return puts, nil
-}
-
-func putOf(field, key string, v *oprc.ValData) (object.Entry, error) {
-	kind := v.GetType()
-	if kind != oprc.ValType_VAL_TYPE_BYTE && kind != oprc.ValType_VAL_TYPE_CRDT_MAP {
-		return object.Entry{}, invalid(fault.InvalidArgument, field+".type",
-			"entry %q: there is no value type %d; allowed are 0 (byte) and 1 (CRDT map)", key, kind)
-	}
-	return object.Entry{Key: key, Data: v.GetData(), Type: kind}, nil
+	change.Merge = merge
+	return t, older, d.write(ctx, t, change)
 }
 
 func (d *data) write(ctx context.Context, t odgm.Target, change object.Change) error {
@@ -124,7 +74,7 @@ func (d *data) write(ctx context.Context, t odgm.Target, change object.Change) e
 
 // Delete removes an object; that there is none is no error.
 func (d *data) Delete(ctx context.Context, r *oprc.SingleObjectRequest) (*oprc.EmptyResponse, error) {
-	t, _, err := target(r.GetClsId(), int64(r.GetPartitionId()), r.ObjectId, r.NumericObjectId)
+	t, _, err := message.Target(r.GetClsId(), int64(r.GetPartitionId()), r.ObjectId, r.NumericObjectId)
 	if err != nil {
 		return nil, err
 	}
@@ -157,28 +107,28 @@ func (d *data) GetValue(ctx context.Context, r *oprc.SingleKeyRequest) (*oprc.Va
 }
 
 func keyTarget(r *oprc.SingleKeyRequest) (odgm.Target, string, error) {
-	t, older, err := target(r.GetClsId(), int64(r.GetPartitionId()), r.ObjectId, r.NumericObjectId)
+	t, older, err := message.Target(r.GetClsId(), int64(r.GetPartitionId()), r.ObjectId, r.NumericObjectId)
 	if err != nil {
 		return t, "", err
 	}
-	key, err := entryKey(r.Key, r.NumericKey, older)
+	key, err := message.EntryKey(r.Key, r.NumericKey, older)
 	return t, key, err
 }
 
 // SetValue writes one entry, of a new object if there is none.
 func (d *data) SetValue(ctx context.Context, r *oprc.SetKeyRequest) (*oprc.EmptyResponse, error) {
-	t, older, err := target(r.GetClsId(), int64(r.GetPartitionId()), r.ObjectId, r.NumericObjectId)
+	t, older, err := message.Target(r.GetClsId(), int64(r.GetPartitionId()), r.ObjectId, r.NumericObjectId)
 	if err != nil {
 		return nil, err
 	}
-	key, err := entryKey(r.Key, r.NumericKey, older)
+	key, err := message.EntryKey(r.Key, r.NumericKey, older)
 	if err != nil {
 		return nil, err
 	}
 	if r.GetValue() == nil {
-		return nil, invalid(fault.InvalidArgument, "value", "object must not be none")
+		return nil, message.Invalid(fault.InvalidArgument, "value", "object must not be none")
 	}
-	put, err := putOf("value", key, r.GetValue())
+	put, err := message.Put("value", key, r.GetValue())
 	if err != nil {
 		return nil, err
 	}
@@ -196,39 +146,15 @@ func (d *data) DeleteValue(ctx context.Context, r *oprc.SingleKeyRequest) (*oprc
 
 // BatchSetValues sets and deletes entries as one change. The expected version counts only if the batch has something to do, as in OaaS-RS.
 func (d *data) BatchSetValues(ctx context.Context, r *oprc.BatchSetValuesRequest) (*oprc.EmptyResponse, error) {
-	t, _, err := target(r.GetClsId(), int64(r.GetPartitionId()), r.ObjectId, nil)
+	t, _, err := message.Target(r.GetClsId(), int64(r.GetPartitionId()), r.ObjectId, nil)
 	if err != nil {
 		return nil, err
 	}
-	change := object.Change{NoCreate: true}
-	if change.Puts, err = putsOf("values", r.GetValues()); err != nil {
+	change, err := message.Batch(r)
+	if err != nil {
 		return nil, err
-	}
-	if change.Deletes, err = deletesOf(r.GetDeleteKeys()); err != nil {
-		return nil, err
-	}
-	change.Puts = slices.DeleteFunc(change.Puts, func(e object.Entry) bool {
-		_, found := slices.BinarySearch(change.Deletes, e.Key)
-		return found // what is set and deleted is gone afterwards
-	})
-	if len(change.Puts)+len(change.Deletes) > 0 {
-		change.Expect.Version = r.ExpectedObjectVersion
 	}
 	return empty(d.write(ctx, t, change))
-}
-
-// deletesOf gives the keys in ascending order, each once.
-func deletesOf(keys []string) ([]string, error) {
-	deletes := make([]string, 0, len(keys))
-	for i, key := range keys {
-		normal, err := normalKey("delete_keys["+strconv.Itoa(i)+"]", key)
-		if err != nil {
-			return nil, err
-		}
-		deletes = append(deletes, normal)
-	}
-	slices.Sort(deletes)
-	return slices.Compact(deletes), nil
 }
 
 // Stats gives one row for each partition.
@@ -240,18 +166,10 @@ func (d *data) Stats(ctx context.Context, _ *oprc.StatsRequest) (*oprc.StatsResp
 	answer := &oprc.StatsResponse{Shards: make([]*oprc.ShardStats, 0, len(stats))}
 	for _, s := range stats {
 		answer.Shards = append(answer.Shards, &oprc.ShardStats{
-			Collection: s.Class, PartitionId: s.Partition, ShardId: shardID(s.Class, s.Partition), Count: s.Objects,
+			Collection: s.Class, PartitionId: s.Partition, ShardId: message.ShardID(s.Class, s.Partition), Count: s.Objects,
 		})
 	}
 	return answer, nil
-}
-
-// shardID gives the number of a shard, which is the 64-bit FNV-1a hash of "class/partition": shards have names here, and clients want a number that
-// stays the same.
-func shardID(class string, partition uint32) uint64 {
-	h := fnv.New64a()
-	h.Write([]byte(class + "/" + strconv.FormatUint(uint64(partition), 10)))
-	return h.Sum64()
 }
 
 // Capabilities says what the service can do: all of it.

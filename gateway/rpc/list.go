@@ -5,16 +5,16 @@ import (
 
 	"github.com/hpcclab/oaas-go/api/fault"
 	"github.com/hpcclab/oaas-go/api/oprc"
-	"github.com/hpcclab/oaas-go/odgm/object"
+	"github.com/hpcclab/oaas-go/odgm/message"
 )
 
 // ListObjects sends a page of a partition's objects in byte order of their ids. The last row has the cursor of the next page, if there is one.
 func (d *data) ListObjects(r *oprc.ListObjectsRequest, out grpc.ServerStreamingServer[oprc.ObjectMetaEnvelope]) error {
-	partition, err := shardNumber(r.GetClsId(), int64(r.GetPartitionId()))
+	partition, err := message.Partition(r.GetClsId(), int64(r.GetPartitionId()))
 	if err != nil {
 		return err
 	}
-	page, err := pageOf("object_id_prefix", r.GetObjectIdPrefix(), r.GetLimit(), r.GetCursor())
+	page, err := message.Page("object_id_prefix", r.GetObjectIdPrefix(), r.GetLimit(), r.GetCursor())
 	if err != nil {
 		return err
 	}
@@ -22,11 +22,7 @@ func (d *data) ListObjects(r *oprc.ListObjectsRequest, out grpc.ServerStreamingS
 	if err != nil {
 		return err
 	}
-	for i, meta := range metas {
-		row := &oprc.ObjectMetaEnvelope{ObjectId: meta.ID, Version: meta.Version, EntryCount: meta.Entries}
-		if i == len(metas)-1 {
-			row.NextCursor = next
-		}
+	for _, row := range message.Rows(metas, next) {
 		if err := out.Send(row); err != nil {
 			return err
 		}
@@ -36,11 +32,11 @@ func (d *data) ListObjects(r *oprc.ListObjectsRequest, out grpc.ServerStreamingS
 
 // ListValues sends a page of an object's entries in byte order of their keys; nothing where there is no such object.
 func (d *data) ListValues(r *oprc.ListValuesRequest, out grpc.ServerStreamingServer[oprc.ValueEnvelope]) error {
-	t, _, err := target(r.GetClsId(), int64(r.GetPartitionId()), r.ObjectId, nil)
+	t, _, err := message.Target(r.GetClsId(), int64(r.GetPartitionId()), r.ObjectId, nil)
 	if err != nil {
 		return err
 	}
-	page, err := pageOf("key_prefix", r.GetKeyPrefix(), r.GetLimit(), r.GetCursor())
+	page, err := message.Page("key_prefix", r.GetKeyPrefix(), r.GetLimit(), r.GetCursor())
 	if err != nil {
 		return err
 	}
@@ -61,13 +57,4 @@ func (d *data) ListValues(r *oprc.ListValuesRequest, out grpc.ServerStreamingSer
 		}
 	}
 	return nil
-}
-
-// pageOf makes a page; a limit of 0 means the default, and one above the maximum means that.
-func pageOf(field, prefix string, limit uint32, cursor []byte) (object.Page, error) {
-	prefix, err := object.NormalizePrefix(prefix)
-	if err != nil {
-		return object.Page{}, &fieldError{field: field, fault: fault.From(err)}
-	}
-	return object.Page{Prefix: prefix, Limit: int(min(limit, object.MaxLimit)), Cursor: cursor}, nil
 }

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/hpcclab/oaas-go/api/fault"
+	"github.com/hpcclab/oaas-go/odgm/message"
 )
 
 // Domain is that of the ErrorInfo in the details of a failure; its reason is the fault's code, and its metadata "detail" has the full text where
@@ -29,9 +30,9 @@ func toStatus(err error) error {
 	}](err); ok && (fe.Code == fault.FunctionError || fe.Code == fault.Internal) {
 		return given.GRPCStatus().Err()
 	}
-	st := status.New(codes.Code(fe.GRPCStatus()), message(fe))
+	st := status.New(codes.Code(fe.GRPCStatus()), textOf(fe))
 	if st.Code() == codes.OK { // a code of a newer release, from a stored failure
-		st = status.New(codes.Internal, message(fe))
+		st = status.New(codes.Internal, textOf(fe))
 	}
 	if detailed, err := st.WithDetails(details(err, fe)...); err == nil {
 		st = detailed // else without: it fails only for messages that cannot be encoded
@@ -39,8 +40,8 @@ func toStatus(err error) error {
 	return st.Err()
 }
 
-// message gives the text of OaaS-RS where clients may know it.
-func message(fe *fault.Error) string {
+// textOf gives the text of OaaS-RS where clients may know it.
+func textOf(fe *fault.Error) string {
 	switch fe.Code {
 	case fault.NoObject:
 		return "object not found"
@@ -53,13 +54,13 @@ func message(fe *fault.Error) string {
 // details says what a program wants to know of a failure.
 func details(err error, fe *fault.Error) []protoadapt.MessageV1 {
 	info := &errdetails.ErrorInfo{Reason: string(fe.Code), Domain: Domain}
-	if message(fe) != fe.Message {
+	if textOf(fe) != fe.Message {
 		info.Metadata = map[string]string{"detail": fe.Message}
 	}
 	all := []protoadapt.MessageV1{info}
-	if bad, ok := errors.AsType[*fieldError](err); ok {
+	if bad, ok := errors.AsType[*message.FieldError](err); ok {
 		all = append(all, &errdetails.BadRequest{
-			FieldViolations: []*errdetails.BadRequest_FieldViolation{{Field: bad.field, Description: fe.Message, Reason: string(fe.Code)}},
+			FieldViolations: []*errdetails.BadRequest_FieldViolation{{Field: bad.Field, Description: fe.Message, Reason: string(fe.Code)}},
 		})
 	}
 	if delay := retryDelay(fe); delay > 0 {
