@@ -75,7 +75,6 @@ func (g *Grid) deploy(ctx context.Context, spec Class) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.classes[spec.Name] = c
-	g.tellChanged()
 	return nil
 }
 
@@ -94,9 +93,6 @@ func (g *Grid) redeploy(ctx context.Context, known *class, spec *Class) error {
 	if spec.Changes.Off {
 		known.hub.Swap(stream.NewHub(spec.Name)).Close(unwatched(spec.Name))
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.tellChanged()
 	return nil
 }
 
@@ -121,7 +117,6 @@ func (g *Grid) Undeploy(ctx context.Context, name string, purge bool) error {
 	g.tell(name, nil)
 	g.mu.Lock()
 	delete(g.classes, name)
-	g.tellChanged()
 	g.mu.Unlock()
 	if err := c.close(ctx); err != nil {
 		return fmt.Errorf("undeploy class %s: %w", name, err)

@@ -71,7 +71,6 @@ type Grid struct {
 	observers []*observer // guarded by deploying
 	mu        sync.RWMutex
 	classes   map[string]*class
-	changed   chan struct{} // closed and replaced when classes are deployed or removed
 	closed    bool
 
 	stop    context.CancelFunc
@@ -92,7 +91,7 @@ func Open(cfg Config) (*Grid, error) {
 	if cfg.CacheBytes == 0 {
 		cfg.CacheBytes = 16 << 20
 	}
-	g := &Grid{cfg: cfg, log: cfg.Logger, classes: map[string]*class{}, changed: make(chan struct{}), conditions: condition.NewCache(1024)}
+	g := &Grid{cfg: cfg, log: cfg.Logger, classes: map[string]*class{}, conditions: condition.NewCache(1024)}
 	ctx, stop := context.WithCancel(context.Background())
 	g.stop = stop
 	if err := g.assemble(); err != nil {
@@ -182,19 +181,6 @@ func (g *Grid) Class(name string) (Class, error) {
 		return Class{}, err
 	}
 	return *c.spec.Load(), nil
-}
-
-// Changed gives a channel that is closed when a class is deployed, changed or removed after now.
-func (g *Grid) Changed() <-chan struct{} {
-	g.mu.RLock()
-	defer g.mu.RUnlock()
-	return g.changed
-}
-
-// tellChanged closes what Changed gave. The caller holds mu.
-func (g *Grid) tellChanged() {
-	close(g.changed)
-	g.changed = make(chan struct{})
 }
 
 // Resolve gives the identity of the object that a client names.

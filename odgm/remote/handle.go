@@ -174,8 +174,8 @@ func (s *Server) doMore(ctx context.Context, t odgm.Target, req *message.Request
 		return err
 	case req.Classes:
 		res.Classes = &message.Classes{}
-		for _, spec := range s.grid.Classes() {
-			res.Classes.Classes = append(res.Classes.Classes, classOf(&spec))
+		for _, spec := range s.specs() {
+			res.Classes.Classes = append(res.Classes.Classes, classOf(spec))
 		}
 		return nil
 	case req.Stats:

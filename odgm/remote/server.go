@@ -13,7 +13,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -47,6 +49,12 @@ type Server struct {
 	requests requests
 	pumps    map[string]*pump
 
+	// deployed is what the grid has, and changed has a token when that is not declared yet.
+	deploys  sync.Mutex
+	deployed map[string]*odgm.Class
+	changed  chan struct{}
+	observed func() // ends the observation
+
 	// What is declared; for the goroutine of follow, and Close after it.
 	classes    map[string]*zenoh.Queryable
 	generation uint64
@@ -59,7 +67,7 @@ type Server struct {
 func NewServer(ctx context.Context, session *zenoh.Session, grid *odgm.Grid, cfg ServerConfig) (*Server, error) {
 	s := &Server{
 		grid: grid, session: session, node: session.ZID().String(), room: make(chan struct{}, cmp.Or(cfg.MaxInFlight, 4096)),
-		log: cfg.Logger, pumps: map[string]*pump{}, classes: map[string]*zenoh.Queryable{},
+		log: cfg.Logger, deployed: map[string]*odgm.Class{}, changed: make(chan struct{}, 1), pumps: map[string]*pump{}, classes: map[string]*zenoh.Queryable{},
 		generation: uint64(time.Now().UnixMicro()), // greater than those of an earlier process with the same id
 	}
 	if s.log == nil {
@@ -68,7 +76,7 @@ func NewServer(ctx context.Context, session *zenoh.Session, grid *odgm.Grid, cfg
 	s.ctx, s.cut = context.WithCancel(context.Background())
 	follow, stop := context.WithCancel(context.Background())
 	s.stop = stop
-	changed := grid.Changed()
+	s.observed = grid.Observe(s.observe)
 	err := s.declare(ctx)
 	if err == nil {
 		err = s.refresh(ctx)
@@ -76,7 +84,7 @@ func NewServer(ctx context.Context, session *zenoh.Session, grid *odgm.Grid, cfg
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("serve grid over Zenoh: %w", err), s.Close(ctx))
 	}
-	s.follows.Go(func() { s.follow(follow, changed) })
+	s.follows.Go(func() { s.follow(follow) })
 	return s, nil
 }
 
@@ -97,15 +105,40 @@ func (s *Server) declare(ctx context.Context) error {
 	return err
 }
 
+// observe takes note of a class that is deployed or changed, or about to be removed.
+func (s *Server) observe(name string, spec *odgm.Class) {
+	s.deploys.Lock()
+	defer s.deploys.Unlock()
+	if spec == nil {
+		delete(s.deployed, name)
+	} else {
+		s.deployed[name] = spec
+	}
+	select {
+	case s.changed <- struct{}{}:
+	default:
+	}
+}
+
+// specs gives the classes that are deployed, sorted by name.
+func (s *Server) specs() []*odgm.Class {
+	s.deploys.Lock()
+	defer s.deploys.Unlock()
+	specs := make([]*odgm.Class, 0, len(s.deployed))
+	for _, name := range slices.Sorted(maps.Keys(s.deployed)) {
+		specs = append(specs, s.deployed[name])
+	}
+	return specs
+}
+
 // follow declares what changes, until ctx ends.
-func (s *Server) follow(ctx context.Context, changed <-chan struct{}) {
+func (s *Server) follow(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-changed:
+		case <-s.changed:
 		}
-		changed = s.grid.Changed()
 		if err := s.refresh(ctx); err != nil && ctx.Err() == nil {
 			s.log.Error("declare classes", "error", err)
 		}
@@ -116,7 +149,7 @@ func (s *Server) follow(ctx context.Context, changed <-chan struct{}) {
 func (s *Server) refresh(ctx context.Context) error {
 	var errs []error
 	now := map[string]bool{}
-	for _, spec := range s.grid.Classes() {
+	for _, spec := range s.specs() {
 		now[spec.Name] = true
 		if s.classes[spec.Name] == nil {
 			errs = append(errs, s.serve(ctx, spec.Name))
@@ -159,6 +192,7 @@ func (s *Server) serve(ctx context.Context, name string) error {
 
 // Close takes no more requests, waits for those that run until ctx ends, and cuts the rest off. The session and the grid stay open.
 func (s *Server) Close(ctx context.Context) error {
+	s.observed()
 	s.stop()
 	s.follows.Wait()
 	var errs []error
