@@ -127,9 +127,9 @@ func (c *Collection) class(containers http.RoundTripper) (odgm.Class, error) {
 	class.Changes.Values = c.Options["ws_event_include_values"] == "true"
 	if text, given := c.Options["zenoh_event_publish"]; given {
 		on := text == "true"
-		class.Publication.On = &on
+		class.Publish.On = &on
 	}
-	class.Publication.Locality = c.Options["zenoh_event_locality"]
+	class.Publish.Locality = c.Options["zenoh_event_locality"]
 	if c.Invocations == nil {
 		return class, nil
 	}

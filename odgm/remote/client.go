@@ -184,7 +184,10 @@ func (c *Client) token(sample zenoh.Sample) {
 			c.nodes[id] = n
 		}
 		n.generations[generation] = true
-		if !c.closed {
+		if n.learned == generation { // it was out of reach, and serves what it did
+			c.log.Info("grid is back", "node", id, "classes", len(n.classes))
+			c.rebuild()
+		} else if !c.closed {
 			c.work.Go(func() { c.learn(id, generation) })
 		}
 		return
