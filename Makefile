@@ -4,7 +4,7 @@
 
 GO ?= go
 FUZZTIME ?= 10s
-PROTOS := $(sort $(wildcard api/oprc/*.proto odgm/record/*.proto))
+PROTOS := $(sort $(wildcard api/oprc/*.proto odgm/record/*.proto odgm/remote/message/*.proto))
 
 help: ## this text
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

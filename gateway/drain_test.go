@@ -10,7 +10,6 @@ import (
 
 	"github.com/hpcclab/oaas-go/api/fault"
 	"github.com/hpcclab/oaas-go/api/function"
-	"github.com/hpcclab/oaas-go/odgm"
 )
 
 func TestDrain(t *testing.T) {
@@ -21,7 +20,7 @@ func TestDrain(t *testing.T) {
 		<-release
 		return nil
 	}
-	r := newRig(t, rigOptions{wrap: func(g *odgm.Grid) Grid { faulty.Grid = g; return faulty }})
+	r := newRig(t, rigOptions{wrap: func(g Grid) Grid { faulty.Grid = g; return faulty }})
 	r.must(http.StatusOK, http.MethodGet, "/readyz", "")
 	done := make(chan answer, 1)
 	go func() {
@@ -60,7 +59,7 @@ func TestNotReadyFirst(t *testing.T) {
 	faulty := &faultyGrid{}
 	r := newRig(t, rigOptions{
 		cfg:  func(c *Config) { c.DrainDelay = 200 * time.Millisecond },
-		wrap: func(g *odgm.Grid) Grid { faulty.Grid = g; return faulty },
+		wrap: func(g Grid) Grid { faulty.Grid = g; return faulty },
 	})
 	faulty.ready = fault.New(fault.Unavailable, "starting")
 	if got := r.do(http.MethodGet, "/readyz", ""); got.status != 503 || got.code() != "UNAVAILABLE" || !strings.Contains(got.body, "starting") {
@@ -87,7 +86,7 @@ func TestDrainIsBounded(t *testing.T) {
 	}
 	r := newRig(t, rigOptions{
 		cfg:  func(c *Config) { c.DrainTimeout = 20 * time.Millisecond },
-		wrap: func(g *odgm.Grid) Grid { faulty.Grid = g; return faulty },
+		wrap: func(g Grid) Grid { faulty.Grid = g; return faulty },
 	})
 	done := make(chan error, 1)
 	go func() {

@@ -27,6 +27,7 @@ import (
 	"github.com/hpcclab/oaas-go/odgm"
 	"github.com/hpcclab/oaas-go/odgm/call"
 	"github.com/hpcclab/oaas-go/odgm/object"
+	"github.com/hpcclab/oaas-go/odgm/remote/remotetest"
 )
 
 func TestMain(m *testing.M) {
@@ -37,7 +38,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	goleak.VerifyTestMain(runner{m})
+	goleak.VerifyTestMain(remotetest.BothWays{M: runner{m}})
 }
 
 // runner makes sure that the tests together had every answer of success that is documented.
@@ -137,7 +138,7 @@ type rig struct {
 // rigOptions change what a rig is made of.
 type rigOptions struct {
 	cfg       func(*Config)
-	wrap      func(*odgm.Grid) Grid
+	wrap      func(Grid) Grid
 	stateless http.HandlerFunc
 	methods   map[string]method
 	class     func(*odgm.Class)
@@ -166,8 +167,11 @@ func newRig(t testing.TB, opt rigOptions) *rig {
 		opt.cfg(&cfg)
 	}
 	grid := Grid(r.grid)
+	if remotetest.Remotely() {
+		grid = remotetest.Link(t, r.grid)
+	}
 	if opt.wrap != nil {
-		grid = opt.wrap(r.grid)
+		grid = opt.wrap(grid)
 	}
 	logger := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	if r.gateway, err = New(grid, cfg, Options{Logger: logger, Registry: r.registry, Mount: opt.mount}); err != nil {
@@ -190,6 +194,18 @@ func (r *rig) deploy(url string, methods map[string]method, change func(*odgm.Cl
 	if err := r.grid.Deploy(r.t.Context(), class); err != nil {
 		r.t.Fatal(err)
 	}
+}
+
+// add deploys another class, and waits until the gateway knows it.
+func (r *rig) add(class odgm.Class) {
+	r.t.Helper()
+	if err := r.grid.Deploy(r.t.Context(), class); err != nil {
+		r.t.Fatal(err)
+	}
+	until(r.t, "the gateway knows "+class.Name, func() bool {
+		_, err := r.gateway.grid.Class(class.Name)
+		return err == nil
+	})
 }
 
 // listen serves the gateway until the test ends.

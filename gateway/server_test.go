@@ -115,7 +115,7 @@ func TestHeaderLimit(t *testing.T) {
 
 // faultyGrid is a grid in which reading does what a test says.
 type faultyGrid struct {
-	*odgm.Grid
+	Grid
 	get   func(ctx context.Context) error
 	ready error
 }
@@ -141,7 +141,7 @@ func TestRequestsInFlightAreBounded(t *testing.T) {
 	}
 	r := newRig(t, rigOptions{
 		cfg:  func(c *Config) { c.MaxInFlight = 1 },
-		wrap: func(g *odgm.Grid) Grid { faulty.Grid = g; return faulty },
+		wrap: func(g Grid) Grid { faulty.Grid = g; return faulty },
 	})
 	done := make(chan answer, 1)
 	go func() {
@@ -171,7 +171,7 @@ func TestTimeouts(t *testing.T) {
 	}}
 	r := newRig(t, rigOptions{
 		cfg:  func(c *Config) { c.RequestTimeout, c.MaxTimeout = 10*time.Millisecond, 20*time.Millisecond },
-		wrap: func(g *odgm.Grid) Grid { faulty.Grid = g; return faulty },
+		wrap: func(g Grid) Grid { faulty.Grid = g; return faulty },
 	})
 	for _, header := range []string{"X: x", "Oaas-Timeout: 1ms", "Oaas-Timeout: 1h"} {
 		got := r.do(http.MethodGet, putPath, "", header)
@@ -183,7 +183,7 @@ func TestTimeouts(t *testing.T) {
 
 func TestFaultsOfThePlatform(t *testing.T) {
 	faulty := &faultyGrid{}
-	r := newRig(t, rigOptions{wrap: func(g *odgm.Grid) Grid { faulty.Grid = g; return faulty }})
+	r := newRig(t, rigOptions{wrap: func(g Grid) Grid { faulty.Grid = g; return faulty }})
 	busy := fault.New(fault.Busy, "full")
 	busy.RetryAfter = 1500 * time.Millisecond
 	for _, c := range []struct {
@@ -211,7 +211,7 @@ func TestFaultsOfThePlatform(t *testing.T) {
 func TestPanicsAreAnswered(t *testing.T) {
 	faulty := &faultyGrid{get: func(context.Context) error { panic("broken on purpose") }}
 	r := newRig(t, rigOptions{
-		wrap: func(g *odgm.Grid) Grid { faulty.Grid = g; return faulty },
+		wrap: func(g Grid) Grid { faulty.Grid = g; return faulty },
 		mount: func(m gin.IRouter) {
 			m.GET("/half", func(c *gin.Context) {
 				c.Header("Content-Length", "10")

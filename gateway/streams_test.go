@@ -140,10 +140,7 @@ const handshake = "Connection: Upgrade|Upgrade: websocket|Sec-WebSocket-Version:
 
 func TestStreamsRefused(t *testing.T) {
 	r := newRig(t, rigOptions{cfg: func(c *Config) { c.CORSOrigins = []string{"https://ok.example"} }})
-	off := odgm.Class{Name: "example.off", Changes: odgm.Retention{Off: true}}
-	if err := r.grid.Deploy(t.Context(), off); err != nil {
-		t.Fatal(err)
-	}
+	r.add(odgm.Class{Name: "example.off", Changes: odgm.Retention{Off: true}})
 	const bad = "INVALID_ARGUMENT"
 	for _, tc := range []struct {
 		path, headers string
@@ -207,9 +204,7 @@ func TestSocketsCanBeOff(t *testing.T) {
 
 func TestStreamLimits(t *testing.T) {
 	r := newRig(t, rigOptions{cfg: func(c *Config) { c.Streams.Max, c.Streams.MaxClass = 3, 2 }})
-	if err := r.grid.Deploy(t.Context(), odgm.Class{Name: "example.other"}); err != nil {
-		t.Fatal(err)
-	}
+	r.add(odgm.Class{Name: "example.other"})
 	first := r.dial(classPath + "/ws")
 	r.dial(classPath + "/ws")
 	refused := func(path, says string) {

@@ -5,7 +5,9 @@ import (
 	"hash/fnv"
 	"time"
 
+	"github.com/hpcclab/oaas-go/api/fault"
 	"github.com/hpcclab/oaas-go/odgm/call"
+	"github.com/hpcclab/oaas-go/odgm/object"
 	"github.com/hpcclab/oaas-go/odgm/record"
 )
 
@@ -99,6 +101,27 @@ type Target struct {
 	Class     string
 	Partition int
 	ID        string
+}
+
+// Locate gives the identity of an object of the class that a client names.
+func (c *Class) Locate(t Target) (object.Ref, error) {
+	id, err := object.NormalizeID(t.ID)
+	if err != nil {
+		return object.Ref{}, err
+	}
+	number := t.Partition
+	if number == AnyPartition {
+		number = int(PartitionOf(id, c.Partitions))
+	}
+	return object.Ref{Class: t.Class, Partition: uint32(max(number, 0)), ID: id}, c.CheckPartition(number)
+}
+
+// CheckPartition refuses a number that no partition of the class has.
+func (c *Class) CheckPartition(number int) error {
+	if number < 0 || number >= c.Partitions {
+		return fault.New(fault.NoPartition, "class %s has no partition %d: it has %d, numbered from 0", c.Name, number, c.Partitions)
+	}
+	return nil
 }
 
 // config gives the part of the class that its shards keep.

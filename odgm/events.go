@@ -3,6 +3,7 @@ package odgm
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
@@ -159,7 +160,7 @@ func (g *Grid) Dispatch(ctx context.Context, ev event.Event) (Dispatched, error)
 	}
 	for _, spec := range g.Classes() {
 		for _, sub := range spec.Subscriptions {
-			if sub.Type != ev.Type() || (sub.Source != "" && sub.Source != ev.Source()) {
+			if !sub.matches(ev) {
 				continue
 			}
 			done.Calls = append(done.Calls, g.dispatchTo(ctx, spec.Name, sub, ev))
@@ -167,7 +168,7 @@ func (g *Grid) Dispatch(ctx context.Context, ev event.Event) (Dispatched, error)
 	}
 	if len(done.Calls) == 0 {
 		g.events.received.WithLabelValues("no subscription").Inc()
-		return done, fault.New(fault.NoSubscription, "no deployed class subscribes to events of type %q from %q", ev.Type(), ev.Source())
+		return done, NoSubscription(ev)
 	}
 	for _, c := range done.Calls {
 		if c.Err != nil {
@@ -177,6 +178,20 @@ func (g *Grid) Dispatch(ctx context.Context, ev event.Event) (Dispatched, error)
 	}
 	g.events.received.WithLabelValues("accepted").Inc()
 	return done, nil
+}
+
+// NoSubscription is the error for an event that no class subscribes to.
+func NoSubscription(ev event.Event) error {
+	return fault.New(fault.NoSubscription, "no deployed class subscribes to events of type %q from %q", ev.Type(), ev.Source())
+}
+
+// Subscribes tells whether a subscription of the class is for the event.
+func (c *Class) Subscribes(ev event.Event) bool {
+	return slices.ContainsFunc(c.Subscriptions, func(s Subscription) bool { return s.matches(ev) })
+}
+
+func (s *Subscription) matches(ev event.Event) bool {
+	return s.Type == ev.Type() && (s.Source == "" || s.Source == ev.Source())
 }
 
 func (g *Grid) dispatchTo(ctx context.Context, class string, sub Subscription, ev event.Event) DispatchedCall {

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"maps"
 	"slices"
@@ -42,6 +43,9 @@ type Config struct {
 	SinkOverrides string
 	// CacheBytes bounds the cache of hot reads; 0 means 16 MiB.
 	CacheBytes int64
+	// ChainSecret makes the proofs of call chains. Grids that have the same one know the calls of each other's methods from calls from outside;
+	// nil is a random one.
+	ChainSecret []byte
 	// MaxReply bounds a function's answer in bytes; 0 means 16 MiB.
 	MaxReply int
 	// OnDelivery, if set, is told of each delivered event, its target's answer and how long it took; it must return at once.
@@ -122,7 +126,7 @@ func (g *Grid) assemble() (err error) {
 		return err
 	}
 	g.boxes = mailbox.New(mailbox.Config{LimitOf: g.mailboxLimit, Local: g.holds, Registerer: g.cfg.Registerer})
-	g.executor = invoke.New(invoke.Config{Boxes: g.boxes, Logger: g.log, Registerer: g.cfg.Registerer, MaxReply: g.cfg.MaxReply})
+	g.executor = invoke.New(invoke.Config{Boxes: g.boxes, Logger: g.log, Registerer: g.cfg.Registerer, MaxReply: g.cfg.MaxReply, Secret: g.cfg.ChainSecret})
 	return nil
 }
 
@@ -193,22 +197,23 @@ func (g *Grid) class(name string) (*class, error) {
 	}
 	c, found := g.classes[name]
 	if !found {
-		return nil, fault.New(fault.NoClass, "class %q is not deployed; deployed are: %s", name, g.names())
+		return nil, NoClass(name, maps.Keys(g.classes))
 	}
 	return c, nil
 }
 
-// names lists the deployed classes for an error message. The caller holds mu.
-func (g *Grid) names() string {
-	if len(g.classes) == 0 {
-		return "none"
-	}
+// NoClass is the error for a class that is not among those that are deployed.
+func NoClass(name string, deployed iter.Seq[string]) error {
 	const most = 10
-	names := slices.Sorted(maps.Keys(g.classes))
-	if len(names) > most {
-		return strings.Join(names[:most], ", ") + ", …"
+	names := slices.Sorted(deployed)
+	list := strings.Join(names[:min(len(names), most)], ", ")
+	switch {
+	case len(names) == 0:
+		list = "none"
+	case len(names) > most:
+		list += ", …"
 	}
-	return strings.Join(names, ", ")
+	return fault.New(fault.NoClass, "class %q is not deployed; deployed are: %s", name, list)
 }
 
 // locate gives the partition and the identity of the object that a client names.
@@ -218,17 +223,12 @@ func (g *Grid) locate(t Target) (*partition, object.Ref, error) {
 		return nil, object.Ref{}, err
 	}
 	begun := time.Now()
-	id, err := object.NormalizeID(t.ID)
+	ref, err := c.spec.Load().Locate(t)
 	g.normalize.Observe(float64(time.Since(begun)) / float64(time.Millisecond))
 	if err != nil {
-		return nil, object.Ref{}, err
+		return nil, ref, err
 	}
-	number := t.Partition
-	if number == AnyPartition {
-		number = int(PartitionOf(id, len(c.partitions)))
-	}
-	p, err := c.partition(number)
-	return p, object.Ref{Class: t.Class, Partition: uint32(max(number, 0)), ID: id}, err
+	return c.partitions[ref.Partition], ref, nil
 }
 
 // holds reports whether calls on an object run in this process.

@@ -12,8 +12,8 @@ import (
 
 // partition gives one of the class by its number.
 func (c *class) partition(number int) (*partition, error) {
-	if number < 0 || number >= len(c.partitions) {
-		return nil, fault.New(fault.NoPartition, "class %s has no partition %d: it has %d, numbered from 0", c.spec.Load().Name, number, len(c.partitions))
+	if err := c.spec.Load().CheckPartition(number); err != nil {
+		return nil, err
 	}
 	return c.partitions[number], nil
 }

@@ -32,23 +32,45 @@ func (g *Grid) Subscribe(ctx context.Context, filter StreamFilter, from Position
 	if err != nil {
 		return nil, err
 	}
-	if c.spec.Load().Changes.Off {
-		return nil, unwatched(filter.Class)
+	if filter, err = c.spec.Load().Watched(filter); err != nil {
+		return nil, err
 	}
-	if filter.Object != "" {
-		if filter.Object, err = object.NormalizeID(filter.Object); err != nil {
-			return nil, err
-		}
-		if filter.Partition == AnyPartition {
-			filter.Partition = int(PartitionOf(filter.Object, len(c.partitions)))
-		}
-	}
-	filter.Entries = lower(filter.Entries)
 	logs := make([]stream.Log, len(c.partitions))
 	for i, p := range c.partitions {
 		logs[i] = p.shard
 	}
 	return c.hub.Load().Subscribe(logs, filter, from)
+}
+
+// Watched gives a filter with what follows from the class filled in, and the names in it as they are stored. It fails for a class that keeps no
+// changes.
+func (c *Class) Watched(filter StreamFilter) (_ StreamFilter, err error) {
+	if c.Changes.Off {
+		return filter, unwatched(c.Name)
+	}
+	if filter.Object != "" {
+		if filter.Object, err = object.NormalizeID(filter.Object); err != nil {
+			return filter, err
+		}
+		if filter.Partition == AnyPartition {
+			filter.Partition = int(PartitionOf(filter.Object, c.Partitions))
+		}
+	}
+	filter.Entries = lower(filter.Entries)
+	return filter, nil
+}
+
+// ChangeLog gives the log of the changes of a partition.
+func (g *Grid) ChangeLog(class string, number int) (stream.Log, error) {
+	c, err := g.class(class)
+	if err != nil {
+		return nil, err
+	}
+	p, err := c.partition(number)
+	if err != nil {
+		return nil, err
+	}
+	return p.shard, nil
 }
 
 // unwatched is the answer of a class that keeps no changes.

@@ -166,7 +166,7 @@ func TestServerTimeout(t *testing.T) {
 
 // failing is a grid whose calls fail in a given way.
 type failing struct {
-	*odgm.Grid
+	Grid
 	invoke func() error
 }
 
@@ -194,7 +194,7 @@ func TestFailuresOfContainers(t *testing.T) {
 		{err: fault.New("OF_A_NEWER_RELEASE", "new"), code: codes.Internal, message: "new"},
 		{err: fmt.Errorf("wait: %w", context.DeadlineExceeded), code: codes.DeadlineExceeded, message: "deadline: wait: context deadline exceeded"},
 	} {
-		r := newRig(t, rigOptions{wrap: func(g *odgm.Grid) Grid { return &failing{g, func() error { return c.err }} }})
+		r := newRig(t, rigOptions{wrap: func(g Grid) Grid { return &failing{g, func() error { return c.err }} }})
 		got, err := r.fn.InvokeFn(r.ctx(), &oprc.InvocationRequest{ClsId: class, FnId: "echo"})
 		if st := status.Convert(err); st.Code() != c.code || st.Message() != c.message {
 			t.Errorf("%v gives %v", c.err, st)
@@ -209,7 +209,7 @@ func TestFailuresOfContainers(t *testing.T) {
 func TestPanic(t *testing.T) {
 	for _, http := range []bool{false, true} {
 		t.Run(fmt.Sprint("http=", http), func(t *testing.T) {
-			r := newRig(t, rigOptions{http: http, wrap: func(g *odgm.Grid) Grid { return &failing{g, func() error { panic("secret") }} }})
+			r := newRig(t, rigOptions{http: http, wrap: func(g Grid) Grid { return &failing{g, func() error { panic("secret") }} }})
 			_, err := r.fn.InvokeFn(r.ctx(), &oprc.InvocationRequest{ClsId: class, FnId: "echo"})
 			st := status.Convert(err)
 			if reason, _ := detailsOf(st); st.Code() != codes.Internal || strings.Contains(st.Message(), "secret") || reason != "INTERNAL" {

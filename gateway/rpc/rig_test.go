@@ -25,9 +25,10 @@ import (
 	"github.com/hpcclab/oaas-go/odgm/call"
 	"github.com/hpcclab/oaas-go/odgm/engine/backend"
 	"github.com/hpcclab/oaas-go/odgm/object"
+	"github.com/hpcclab/oaas-go/odgm/remote/remotetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(remotetest.BothWays{M: m}) }
 
 const class = "example.record"
 
@@ -114,7 +115,7 @@ type rigOptions struct {
 	split   bool   // on a listener that both servers share
 	cfg     Config
 	methods map[string]method
-	wrap    func(*odgm.Grid) Grid
+	wrap    func(Grid) Grid
 }
 
 // rig is a gRPC server in front of a real grid with the class example.record of two partitions, on a socket.
@@ -135,8 +136,11 @@ func newRig(t testing.TB, opt rigOptions) *rig {
 	r := &rig{t: t, log: &syncBuffer{}}
 	r.openGrid(opt)
 	grid := Grid(r.grid)
+	if remotetest.Remotely() {
+		grid = remotetest.Link(t, r.grid)
+	}
 	if opt.wrap != nil {
-		grid = opt.wrap(r.grid)
+		grid = opt.wrap(grid)
 	}
 	if opt.cfg.Logger == nil {
 		opt.cfg.Logger = slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelWarn}))

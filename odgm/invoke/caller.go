@@ -9,7 +9,7 @@ import (
 )
 
 // Caller gives the method that makes a call, as its chain proves: the last hop, if the chain is the one that was handed to the function of that hop,
-// and the hop still runs. A chain that was handed on further, cut or made up proves nothing: found is false. A proven call that has ended is refused
+// and the hop still runs, as far as this process can know: of calls that run in another process that has the same secret it cannot. A chain that was handed on further, cut or made up proves nothing: found is false. A proven call that has ended is refused
 // with StaleCall.
 func (x *Executor) Caller(chain call.Chain) (hop call.Hop, found bool, err error) {
 	hop, found = chain.Caller()

@@ -9,6 +9,7 @@ package invoke
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"log/slog"
 	"time"
 
@@ -60,6 +61,8 @@ type Config struct {
 	Now func() time.Time
 	// NewID makes the ids of calls, which must be unique and hard to guess; nil means NewID of this package.
 	NewID func() string
+	// Secret makes the proofs of calls. Processes that have the same one trust the proofs of each other; nil is a random one.
+	Secret []byte
 	// Backoff gives the pause before attempt n of a call (2 is the first that has one); nil means 100 ms doubling to 5 s, with jitter.
 	Backoff func(attempt int) time.Duration
 }
@@ -96,7 +99,11 @@ func New(cfg Config) *Executor {
 		cfg.Backoff = backoff
 	}
 	x := &Executor{cfg: cfg, metrics: newMetrics(cfg.Registerer), tracer: otel.Tracer("github.com/hpcclab/oaas-go/odgm/invoke")}
-	_, _ = rand.Read(x.secret[:]) // never fails
+	if len(cfg.Secret) > 0 {
+		x.secret = sha256.Sum256(cfg.Secret)
+	} else {
+		_, _ = rand.Read(x.secret[:]) // never fails
+	}
 	return x
 }
 

@@ -30,10 +30,10 @@ func (b *Boxes) verify(ref object.Ref, chain call.Chain) (holder, error) {
 	return found, nil
 }
 
-// Running gives a StaleCall fault unless the call is running in this process.
+// Running gives a StaleCall fault for a call of this process that is not running.
 func (b *Boxes) Running(hop call.Hop) error {
 	hop.Proof = ""
-	if b.calls.find(hop) == nil {
+	if b.calls.find(hop) == nil && b.local(hop.Ref) {
 		return b.stale(hop)
 	}
 	return nil

@@ -23,6 +23,15 @@ var actions = map[oprc.EventType]string{
 	oprc.EventType_EVENT_TYPE_DATA_CREATE: Created, oprc.EventType_EVENT_TYPE_DATA_UPDATE: Updated, oprc.EventType_EVENT_TYPE_DATA_DELETE: Deleted,
 }
 
+// kinds is actions the other way round.
+var kinds = func() map[string]oprc.EventType {
+	kinds := make(map[string]oprc.EventType, len(actions))
+	for kind, action := range actions {
+		kinds[action] = kind
+	}
+	return kinds
+}()
+
 // Change is what one commit did to one object. It is shared by all who watch: nobody may change it.
 type Change struct {
 	Class     string
@@ -74,6 +83,19 @@ func changesOf(class string, partition uint32, commit shard.Changes) []*Change {
 		}
 	}
 	return changes
+}
+
+// Record gives the change as it is in the log of its partition.
+func (c *Change) Record() *record.Change {
+	r := &record.Change{Object: c.Object, Version: c.Version, Entries: make([]*record.EntryChange, len(c.Entries))}
+	for i := range c.Entries {
+		e := &c.Entries[i]
+		r.Entries[i] = &record.EntryChange{Key: e.Key, Kind: kinds[e.Action], Value: e.Value}
+	}
+	if m := c.Method; m != nil {
+		r.Method = &record.MethodEnd{Name: m.Name, Code: m.Code, Message: m.Message}
+	}
+	return r
 }
 
 func entriesOf(records []*record.EntryChange) []EntryChange {

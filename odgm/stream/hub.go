@@ -28,6 +28,7 @@ type Hub struct {
 	mu    sync.RWMutex
 	ring  []*Change // of all partitions, in the order in which they came; that of each partition is by number
 	base  uint64    // index of ring[0], which goes up for ever
+	hole  uint64    // base after the last Skip: who is before it missed something, but was not too slow
 	bytes int
 	wake  chan struct{} // closed and replaced when streams are woken
 	woken time.Time
@@ -51,6 +52,16 @@ func (h *Hub) Append(partition uint32, commit shard.Changes) {
 	}
 	h.ring = append(h.ring, changes...)
 	h.trim()
+	h.notify()
+}
+
+// Skip says that changes were not appended which are in the logs. All streams read them there.
+func (h *Hub) Skip() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.base += uint64(len(h.ring)) + 1
+	h.hole = h.base
+	h.ring, h.bytes = nil, 0
 	h.notify()
 }
 
@@ -88,20 +99,20 @@ func (h *Hub) wakeAll() {
 	h.wake, h.woken, h.timer = make(chan struct{}), time.Now(), nil
 }
 
-// take gives a stream the next changes; overrun is true when some of them are no longer in the ring.
-func (h *Hub) take(s *Stream) (n int, overrun bool, err error) {
+// take gives a stream the next changes; overrun is true when some of them are no longer in the ring, and slow if that is for its own fault.
+func (h *Hub) take(s *Stream) (n int, overrun, slow bool, err error) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	s.ready = h.wake
 	if h.ended != nil {
-		return 0, false, h.ended
+		return 0, false, false, h.ended
 	}
 	if s.at < h.base {
-		return 0, true, nil
+		return 0, true, s.at >= h.hole, nil
 	}
 	n = copy(s.live[:], h.ring[s.at-h.base:])
 	s.at += uint64(n)
-	return n, false, nil
+	return n, false, false, nil
 }
 
 // end gives the index of the next change that comes.

@@ -172,16 +172,16 @@ func (s *Stream) fill(ctx context.Context) (more bool, err error) {
 		}
 	}
 	s.next = 0
-	n, overrun, err := s.hub.take(s)
+	n, overrun, slow, err := s.hub.take(s)
 	s.taken = n
 	if err != nil || !overrun {
 		return n > 0, err
 	}
-	if s.filter.Slow == Disconnect {
+	if slow && s.filter.Slow == Disconnect {
 		return false, ErrSlow
 	}
 	s.join()
-	if s.filter.Slow == Drop {
+	if slow && s.filter.Slow == Drop {
 		for i := range s.cursors {
 			if at := &s.cursors[i]; at.seq < at.target {
 				s.gaps = append(s.gaps, s.gap(at, at.target, false))
