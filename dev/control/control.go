@@ -109,8 +109,8 @@ type Function struct {
 	Runtime string `json:"runtime"`
 	// Contract is how it is called: http, or grpc for function containers of OaaS-RS.
 	Contract string `json:"contract"`
-	Source  string `json:"source,omitempty"`
-	URL     string `json:"url,omitempty"`
+	Source   string `json:"source,omitempty"`
+	URL      string `json:"url,omitempty"`
 	// State is idle (no instance), starting, ready, failing, stopping, or external.
 	State    string `json:"state"`
 	Revision string `json:"revision,omitempty"`
