@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -75,6 +76,39 @@ func TestHelp(t *testing.T) {
 			t.Fatal(err)
 		}
 		compare(t, string(want), got.String())
+	}
+}
+
+// Every command has a scenario in which it fails, with the words and the exit code of that: a new one needs one.
+func TestEveryCommandHasBadInput(t *testing.T) {
+	failing := regexp.MustCompile(`(?m)^\$ (?:[A-Z]+=\S* )*(\S+) (.*)\n(?:[^$#\n].*\n|\n)*?exit [1-9]`)
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"oaas", "oprc-cli"} {
+		a := &app{env: lookup(nil), called: name, compat: isCompat(name)}
+		root := a.root()
+		if a.compat {
+			root = a.compatRoot()
+		}
+		failed := map[*cobra.Command]bool{}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range failing.FindAllStringSubmatch(string(text), -1) {
+				if cmd, _, err := root.Find(words(m[2])); m[1] == name && err == nil {
+					failed[cmd] = true
+				}
+			}
+		}
+		every(root, func(cmd *cobra.Command) {
+			if cmd.Runnable() && !cmd.HasSubCommands() && !failed[cmd] {
+				t.Errorf("%s never fails in testdata", cmd.CommandPath())
+			}
+		})
 	}
 }
 

@@ -71,9 +71,11 @@ func (a *app) applyDeployments(ctx context.Context, c *client.Client, list []opa
 			fmt.Fprintf(a.say(), "Deployment '%s' would be %s; nothing was done\n", d.Key, action)
 			continue
 		}
-		if _, err := c.ManagerPost(ctx, d, "deployments"); err != nil {
+		answer, err := c.ManagerPost(ctx, d, "deployments")
+		if err != nil {
 			return done, err
 		}
+		a.warn(answer, "deployment "+d.Key+": ", false)
 		fmt.Fprintf(a.say(), "Deployment '%s' applied successfully\n", d.Key)
 	}
 	if f.wait && !f.dryRun {

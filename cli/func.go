@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hpcclab/oaas-go/api/opackage"
 	"github.com/hpcclab/oaas-go/cli/client"
 	"github.com/hpcclab/oaas-go/dev/control"
 	"github.com/hpcclab/oaas-go/dev/project"
@@ -216,9 +217,9 @@ func (a *app) funcList() *cobra.Command {
 					fmt.Fprintln(a.Err, "no functions; deploy some with: oaas func deploy DIR")
 					return
 				}
-				rows := [][]string{{"FUNCTION", "RUNTIME", "STATE", "INSTANCES", "METHODS"}}
+				rows := [][]string{{"FUNCTION", "RUNTIME", "CONTRACT", "STATE", "INSTANCES", "METHODS"}}
 				for _, f := range functions {
-					rows = append(rows, []string{f.Name, f.Runtime, f.State, strconv.Itoa(f.Instances), methodsOf(f)})
+					rows = append(rows, []string{f.Name, f.Runtime, f.Contract, f.State, strconv.Itoa(f.Instances), methodsOf(f)})
 				}
 				a.table(rows)
 			})
@@ -226,15 +227,15 @@ func (a *app) funcList() *cobra.Command {
 	}
 }
 
-// methodsOf gives "shop.cart: add, pay; shop.stock: take".
+// methodsOf gives "shop.cart: add, pay (private); shop.stock: take".
 func methodsOf(f control.Function) string {
 	var parts []string
 	for i, m := range f.Methods {
 		if i > 0 && f.Methods[i-1].Class == m.Class {
-			parts[len(parts)-1] += ", " + m.Method
+			parts[len(parts)-1] += ", " + m.Method + accessOf(m)
 			continue
 		}
-		parts = append(parts, m.Class+": "+m.Method)
+		parts = append(parts, m.Class+": "+m.Method+accessOf(m))
 	}
 	return strings.Join(parts, "; ")
 }
@@ -286,7 +287,7 @@ func findFunction(list []control.Function, name string) (*control.Function, erro
 
 func (a *app) describe(f *control.Function) {
 	rows := [][]string{
-		{"function", f.Name}, {"package", f.Package}, {"runtime", f.Runtime}, {"state", f.State}, {"revision", f.Revision},
+		{"function", f.Name}, {"package", f.Package}, {"runtime", f.Runtime}, {"contract", f.Contract}, {"state", f.State}, {"revision", f.Revision},
 		{"build", f.Build}, {"source", f.Source}, {"url", f.URL}, {"instances", strconv.Itoa(f.Instances)},
 		{"starting", strconv.Itoa(f.Starting)}, {"queued", strconv.Itoa(f.Queued)}, {"in flight", strconv.Itoa(f.InFlight)},
 		{"cold starts", strconv.Itoa(f.ColdStarts)}, {"crashes", strconv.Itoa(f.Crashes)},
@@ -302,7 +303,7 @@ func (a *app) describe(f *control.Function) {
 		if i == 0 {
 			label = "methods"
 		}
-		shown = append(shown, []string{label, m.Class + "/" + m.Method + kindOf(m)})
+		shown = append(shown, []string{label, m.Class + "/" + m.Method + kindOf(m) + accessOf(m)})
 	}
 	a.table(shown)
 	if f.Failure != "" {
@@ -318,6 +319,14 @@ func kindOf(m control.Binding) string {
 		return " (readonly)"
 	}
 	return ""
+}
+
+// accessOf tells methods that not everybody may call.
+func accessOf(m control.Binding) string {
+	if m.Access == "" || m.Access == string(opackage.Public) {
+		return ""
+	}
+	return " (" + strings.ToLower(m.Access) + ")"
 }
 
 func (a *app) funcInvoke() *cobra.Command {

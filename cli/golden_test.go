@@ -85,6 +85,9 @@ var packageDir = func() string {
 	return dir
 }()
 
+// windowLines is how much is shown before and after a line that differs.
+const windowLines = 12
+
 // compare reports the first lines that differ.
 func compare(t *testing.T, want, got string) {
 	t.Helper()
@@ -98,7 +101,8 @@ func compare(t *testing.T, want, got string) {
 			y = b[i]
 		}
 		if x != y {
-			t.Fatalf("line %d:\nwant %q\ngot  %q\nall of it (go test -rewrite takes it):\n%s", i+1, x, y, got)
+			around := b[max(0, min(i, len(b))-windowLines):min(len(b), i+windowLines)]
+			t.Fatalf("line %d:\nwant %q\ngot  %q\naround it (go test -rewrite takes all of it):\n%s", i+1, x, y, strings.Join(around, "\n"))
 		}
 	}
 }

@@ -11,11 +11,11 @@ var (
 		{"NAME", "name"}, {"VERSION", "version"}, {"CLASSES", "classes.*.key"}, {"FUNCTIONS", "functions.*.key"},
 	}}
 	classListing = listing{kind: "classes", noun: "class", filter: "filter", columns: []column{
-		{"NAME", "key"}, {"METHODS", "function_bindings.*.name"}, {"CONSISTENCY", "state_spec.consistency_model"},
+		{"NAME", "key"}, {"METHODS", "function_bindings.*.name"}, {"ACCESS", "function_bindings.*.access_modifier"}, {"CONSISTENCY", "state_spec.consistency_model"},
 		{"PERSISTENT", "state_spec.persistent"},
 	}}
 	functionListing = listing{kind: "functions", noun: "function", filter: "filter", columns: []column{
-		{"NAME", "key"}, {"TYPE", "function_type"}, {"IMAGE", "provision_config.container_image"},
+		{"NAME", "key"}, {"TYPE", "function_type"}, {"CONTRACT", "contract"}, {"IMAGE", "provision_config.container_image"},
 	}}
 	deployListing = listing{kind: "deployments", noun: "deployment", settled: deploymentSettled, columns: []column{
 		{"KEY", "key"}, {"PACKAGE", "package_name"}, {"CLASS", "class_key"}, {"ENVIRONMENTS", "target_envs"}, {"CONDITION", "condition"},

@@ -2,11 +2,13 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -150,9 +152,11 @@ func (a *app) applyPackage(ctx context.Context, c *client.Client, p *opackage.Pa
 		view.Action, at = "updated", []string{"packages", p.Name}
 	}
 	if !f.dryRun {
-		if _, err := c.ManagerPost(ctx, p, at...); err != nil {
+		answer, err := c.ManagerPost(ctx, p, at...)
+		if err != nil {
 			return err
 		}
+		a.warn(answer, "", f.deployments)
 		fmt.Fprintf(a.say(), "%s package '%s'.\n", map[string]string{"created": "Created", "updated": "Updated"}[view.Action], p.Name)
 	}
 	if f.deployments {
@@ -168,6 +172,22 @@ func (a *app) applyPackage(ctx context.Context, c *client.Client, p *opackage.Pa
 		}
 		fmt.Fprintf(a.Out, "Package '%s' applied successfully\n", p.Name)
 	})
+}
+
+// warn tells what a document asks for and does not get, unless it is in deployments and they are told of by themselves. OaaS-RS's Package Manager says
+// nothing of it.
+func (a *app) warn(answer json.RawMessage, of string, noDeployments bool) {
+	var told struct{ Warnings []opackage.Problem }
+	if json.Unmarshal(answer, &told) != nil {
+		return // another answer: there is nothing to tell
+	}
+	for _, w := range told.Warnings {
+		if noDeployments && strings.HasPrefix(w.Path, "deployments[") {
+			continue
+		}
+		w.Line, w.Column = 0, 0 // those of what was sent, which is not the file
+		fmt.Fprintf(a.Err, "warning: %s%s\n", of, w.Error())
+	}
 }
 
 // storedPackage gives the package as the Package Manager has it, nil if it has none.

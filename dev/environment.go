@@ -44,8 +44,11 @@ func (e environment) Deploy(ctx context.Context, units []pm.Unit, tell func(pm.S
 	}
 	defer release()
 	old := p.project(name)
-	next := p.combine(units, old)
-	if err := runnable(next); err != nil {
+	next, err := p.combine(units, old)
+	if err == nil {
+		err = runnable(next)
+	}
+	if err != nil {
 		return err
 	}
 	report := func(s control.Progress) {
@@ -64,7 +67,7 @@ func (e environment) Deploy(ctx context.Context, units []pm.Unit, tell func(pm.S
 }
 
 // combine makes the deployment of a package of new units and of those that it has already.
-func (p *platform) combine(units []pm.Unit, old *deployment) *deployment {
+func (p *platform) combine(units []pm.Unit, old *deployment) (*deployment, error) {
 	document := *units[0].Package
 	document.Deployments = nil
 	d := newDeployment(remembered{Dir: units[0].Origin, Package: &document, Units: map[string]rememberedUnit{}})
@@ -87,12 +90,14 @@ func (p *platform) combine(units []pm.Unit, old *deployment) *deployment {
 		if at.IsZero() {
 			at = time.Now().UTC()
 		}
-		d.Units[u.Deployment.Key] = rememberedUnit{ID: u.ID, Created: at}
+		d.Units[u.Deployment.Key] = rememberedUnit{ID: u.ID, Created: at, Functions: overrides(u.Package, u.Deployment)}
 	}
 	if d.Dir == "" {
 		document.Functions = usedFunctions(&document)
 	}
-	return d
+	var err error
+	document.Functions, err = override(&document, d.Units)
+	return d, err
 }
 
 // usedFunctions gives the functions of the classes that are deployed.

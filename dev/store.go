@@ -35,6 +35,8 @@ type rememberedFunc struct {
 type rememberedUnit struct {
 	ID      string    `json:"id"`
 	Created time.Time `json:"created"`
+	// Functions are what its deployment says of functions otherwise than the package does.
+	Functions []opackage.FunctionDeployment `json:"functions,omitempty"`
 }
 
 // storeName is the file in the data folder that has the Package Manager's records and, under localPrefix, what this machine serves.

@@ -61,7 +61,8 @@ func (p *platform) functionsOf(d *deployment) []control.Function {
 		f := &d.Package.Functions[i]
 		name := d.Package.Name + "-" + f.Key
 		view := control.Function{
-			Name: name, Package: d.Package.Name, Key: f.Key, Runtime: "url", URL: f.URL, State: stateExternal, Methods: bindingsOf(d.Package, f.Key),
+			Name: name, Package: d.Package.Name, Key: f.Key, Runtime: "url", URL: f.URL, State: stateExternal,
+			Contract: string(f.EffectiveContract()), Methods: bindingsOf(d.Package, f.Key),
 		}
 		if project.Local(f) {
 			b := d.Builds[f.Key]
@@ -121,6 +122,7 @@ func bindingsOf(p *opackage.Package, key string) []control.Binding {
 			if b := &c.Bindings[j]; b.FunctionKey == key {
 				list = append(list, control.Binding{
 					Class: p.ClassName(c.Key), Method: b.Name, Stateless: b.Stateless, Readonly: b.IsReadonly(),
+					Access: string(b.EffectiveAccess()),
 				})
 			}
 		}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"encoding/json"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -191,6 +192,37 @@ func TestBadInput(t *testing.T) {
 	}
 	if r.log.Len() > 0 {
 		t.Errorf("a caller's mistake was logged: %s", r.log)
+	}
+}
+
+// harmless are routes with nothing that a caller could do wrong, and that cannot fail but as all routes can.
+var harmless = map[string]bool{
+	"GET /api/class": true, "GET /health": true, "GET /healthz": true, "GET /readyz": true, "GET /metrics": true,
+}
+
+// Every route has a row among the bad requests: a new one needs some, or a place among the harmless.
+func TestEveryRouteHasBadInput(t *testing.T) {
+	r := newRig(t, rigOptions{})
+	asked := map[string]bool{http.MethodPut + " " + putPath: true, http.MethodPost + " " + putPath + "/merge": true} // badObjects
+	for _, b := range badRequests {
+		asked[b.method+" "+b.path] = true
+	}
+	for _, b := range badStreams {
+		asked[http.MethodGet+" "+b.path] = true
+	}
+	part := regexp.MustCompile(`:\w+`)
+	for _, route := range r.gateway.Routes() {
+		if route.Method == http.MethodHead || route.Method == http.MethodOptions { // those come with others
+			continue
+		}
+		pattern := regexp.MustCompile("^" + route.Method + " " + part.ReplaceAllString(route.Path, "[^/?]+") + `(\?.*)?$`)
+		found := harmless[route.Method+" "+route.Path]
+		for request := range asked {
+			found = found || pattern.MatchString(request)
+		}
+		if !found {
+			t.Errorf("%s %s has no bad request", route.Method, route.Path)
+		}
 	}
 }
 

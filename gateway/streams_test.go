@@ -138,38 +138,43 @@ func TestValuesAreIncludedWhenTheClassSaysSo(t *testing.T) {
 
 const handshake = "Connection: Upgrade|Upgrade: websocket|Sec-WebSocket-Version: 13|Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
 
+// badStreams are requests for streams that are refused.
+var badStreams = []struct {
+	path, headers string
+	status        int
+	code, says    string
+}{
+	{classPath + "/ws", "", 426, "INVALID_ARGUMENT", "speaks WebSocket"},
+	{classPath + "/ws", "Connection: Upgrade|Upgrade: h2c", 426, "INVALID_ARGUMENT", "speaks WebSocket"},
+	{classPath + "/ws", strings.Replace(handshake, "13", "8", 1), 426, "INVALID_ARGUMENT", "only version 13"},
+	{classPath + "/ws", strings.Replace(handshake, "dGhl", "", 1), 400, "INVALID_ARGUMENT", "Sec-WebSocket-Key"},
+	{classPath + "/ws", handshake + "|Origin: https://evil.example", 403, "FORBIDDEN", "evil.example"},
+	{"/api/class/no.such/ws", handshake, 404, "NO_CLASS", "no.such"},
+	{"/api/class/example.off/ws", handshake, 409, "CONFLICT", "event_retention"},
+	{classPath + "/9/ws", handshake, 404, "NO_PARTITION", "partition 9"},
+	{classPath + "/x/ws", handshake, 400, "INVALID_URL", "`x`"},
+	{classPath + "/_/objects/bad%20id/ws", handshake, 400, "INVALID_OBJECT_ID", "invalid characters"},
+	{classPath + "/ws?action=created", handshake, 400, "INVALID_ARGUMENT", "create, update"},
+	{classPath + "/ws?entry=a*b", handshake, 400, "INVALID_ARGUMENT", "a*b"},
+	{classPath + "/ws?method=f", handshake, 400, "INVALID_ARGUMENT", "form=extended"},
+	{classPath + "/ws?form=xml", handshake, 400, "INVALID_ARGUMENT", "xml"},
+	{classPath + "/ws?from=yesterday", handshake, 400, "INVALID_ARGUMENT", "yesterday"},
+	{classPath + "/ws?after=3", handshake, 400, "INVALID_ARGUMENT", "name the partition"},
+	{classPath + "/0/ws?after=-3", handshake, 400, "INVALID_ARGUMENT", "-3"},
+	{classPath + "/0/ws?after=3&from=now", handshake, 400, "INVALID_ARGUMENT", "not both"},
+	{classPath + "/0/ws?from=1:.4", handshake, 400, "INVALID_ARGUMENT", "partition 0"},
+	{classPath + "/events", "Accept: application/json", 406, "UNSUPPORTED_TYPE", "text/event-stream"},
+	{classPath + "/events", "Last-Event-ID: nonsense", 400, "INVALID_ARGUMENT", "nonsense"},
+	{classPath + "/9/events", "", 404, "NO_PARTITION", "partition 9"},
+	{classPath + "/0/events?after=-3", "", 400, "INVALID_ARGUMENT", "-3"},
+	{classPath + "/0/objects/bad%20id/events", "", 400, "INVALID_OBJECT_ID", "invalid characters"},
+	{classPath + "/events?form=plain&action=error", "", 400, "INVALID_ARGUMENT", "form=extended"},
+}
+
 func TestStreamsRefused(t *testing.T) {
 	r := newRig(t, rigOptions{cfg: func(c *Config) { c.CORSOrigins = []string{"https://ok.example"} }})
 	r.add(odgm.Class{Name: "example.off", Changes: odgm.Retention{Off: true}})
-	const bad = "INVALID_ARGUMENT"
-	for _, tc := range []struct {
-		path, headers string
-		status        int
-		code, says    string
-	}{
-		{classPath + "/ws", "", 426, bad, "speaks WebSocket"},
-		{classPath + "/ws", "Connection: Upgrade|Upgrade: h2c", 426, bad, "speaks WebSocket"},
-		{classPath + "/ws", strings.Replace(handshake, "13", "8", 1), 426, bad, "only version 13"},
-		{classPath + "/ws", strings.Replace(handshake, "dGhl", "", 1), 400, bad, "Sec-WebSocket-Key"},
-		{classPath + "/ws", handshake + "|Origin: https://evil.example", 403, "FORBIDDEN", "evil.example"},
-		{"/api/class/no.such/ws", handshake, 404, "NO_CLASS", "no.such"},
-		{"/api/class/example.off/ws", handshake, 409, "CONFLICT", "event_retention"},
-		{classPath + "/9/ws", handshake, 404, "NO_PARTITION", "partition 9"},
-		{classPath + "/x/ws", handshake, 400, "INVALID_URL", "`x`"},
-		{classPath + "/_/objects/bad%20id/ws", handshake, 400, "INVALID_OBJECT_ID", "invalid characters"},
-		{classPath + "/ws?action=created", handshake, 400, bad, "create, update"},
-		{classPath + "/ws?entry=a*b", handshake, 400, bad, "a*b"},
-		{classPath + "/ws?method=f", handshake, 400, bad, "form=extended"},
-		{classPath + "/ws?form=xml", handshake, 400, bad, "xml"},
-		{classPath + "/ws?from=yesterday", handshake, 400, bad, "yesterday"},
-		{classPath + "/ws?after=3", handshake, 400, bad, "name the partition"},
-		{classPath + "/0/ws?after=-3", handshake, 400, bad, "-3"},
-		{classPath + "/0/ws?after=3&from=now", handshake, 400, bad, "not both"},
-		{classPath + "/0/ws?from=1:.4", handshake, 400, bad, "partition 0"},
-		{classPath + "/events", "Accept: application/json", 406, "UNSUPPORTED_TYPE", "text/event-stream"},
-		{classPath + "/events", "Last-Event-ID: nonsense", 400, bad, "nonsense"},
-		{classPath + "/events?form=plain&action=error", "", 400, bad, "form=extended"},
-	} {
+	for _, tc := range badStreams {
 		var headers []string
 		if tc.headers != "" {
 			headers = strings.Split(tc.headers, "|")

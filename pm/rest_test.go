@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -55,6 +57,7 @@ func TestBadInput(t *testing.T) {
 	r.must(201, "POST", "/api/v1/packages", `{"name":"base","dependencies":["shop"]}`)
 	sum := strings.Repeat("0", 64)
 	long := `{"name":"` + strings.Repeat("x", opackage.MaxSize) + `"}`
+	var asked []string
 	for _, c := range []struct {
 		method, path, body string
 		status             int
@@ -111,8 +114,18 @@ func TestBadInput(t *testing.T) {
 		{"GET", "/artifacts/" + sum, "", 404, "NOT_FOUND", "Artifact not found: " + sum},
 		{"GET", "/artifacts/xyz", "", 400, "INVALID_ARGUMENT", "Invalid artifact ID: xyz"},
 		{"DELETE", "/artifacts/" + sum, "", 404, "NOT_FOUND", "Artifact not found"},
+		{"GET", "/deployments?limit=x", "", 400, "INVALID_ARGUMENT", `parameter limit: "x"`},
+		{"GET", "/deployments/none", "", 404, "NOT_FOUND", "Deployment not found: none"},
+		{"GET", "/classes?offset=-1", "", 400, "INVALID_ARGUMENT", `parameter offset: "-1"`},
+		{"GET", "/functions?limit=1e3", "", 400, "INVALID_ARGUMENT", `parameter limit: "1e3"`},
+		{"GET", "/artifacts?limit=99999999999", "", 400, "INVALID_ARGUMENT", `parameter limit: "99999999999"`},
 		{"GET", "/scripts/shop/f", "", 503, "UNAVAILABLE", "Script service not configured"},
+		{"POST", "/scripts/compile", "{", 503, "UNAVAILABLE", "Script service not configured"},
+		{"POST", "/scripts/build", "{", 503, "UNAVAILABLE", "Script service not configured"},
+		{"POST", "/scripts/deploy", "{", 503, "UNAVAILABLE", "Script service not configured"},
+		{"POST", "/scripts/test", "{", 503, "UNAVAILABLE", "Script service not configured"},
 	} {
+		asked = append(asked, c.method+" /api/v1"+c.path)
 		before := r.everything()
 		got := r.do(c.method, "/api/v1"+c.path, c.body)
 		var body failure
@@ -127,6 +140,7 @@ func TestBadInput(t *testing.T) {
 			t.Errorf("%s %s %.60s changed something:\n%s\n%s", c.method, c.path, c.body, before, after)
 		}
 	}
+	checkEveryRoute(t, asked)
 	if got := r.do("POST", "/api/v1/packages", `{"name":"x"}`, "Content-Type: text/plain"); got.status != 415 {
 		t.Errorf("another type: %d %s", got.status, got.body)
 	}
@@ -135,6 +149,24 @@ func TestBadInput(t *testing.T) {
 	}
 	if got := r.do("PATCH", "/api/v1/packages", ""); got.status != 405 {
 		t.Errorf("PATCH: %d", got.status)
+	}
+}
+
+// harmless are routes with nothing that a caller could do wrong; an unknown deployment has no mappings, as in OaaS-RS.
+var harmless = map[string]bool{
+	"GET /api/v1/envs": true, "GET /api/v1/envs/health": true,
+	"GET /api/v1/deployments/:key/cluster-mappings": true, "GET /api/v1/deployments/:key/env-mappings": true,
+}
+
+// checkEveryRoute wants a bad request of every route: a new one needs some, or a place among the harmless.
+func checkEveryRoute(t *testing.T, asked []string) {
+	t.Helper()
+	part := regexp.MustCompile(`:\w+`)
+	for _, rt := range routes {
+		pattern := regexp.MustCompile("^" + rt.method + " " + part.ReplaceAllString(rt.path, "[^/?]+") + `(\?.*)?$`)
+		if !harmless[rt.method+" "+rt.path] && !slices.ContainsFunc(asked, pattern.MatchString) {
+			t.Errorf("%s %s has no bad request", rt.method, rt.path)
+		}
 	}
 }
 

@@ -202,7 +202,7 @@ func (x *exchange) deploy(d *opackage.Deployment) error {
 	if created {
 		word = "created"
 	}
-	return x.send(http.StatusOK, changed{ID: id, Status: word, Message: "Deployment " + word + " successfully"})
+	return x.send(http.StatusOK, changed{id, word, "Deployment " + word + " successfully", opackage.DeploymentWarnings(d)})
 }
 
 func getDeployment(x *exchange) error {

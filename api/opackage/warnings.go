@@ -30,6 +30,16 @@ func (p *Package) Warnings() []Problem {
 	return w.problems
 }
 
+// DeploymentWarnings gives what a deployment asks for that has no effect on this platform, each with the reason; the paths begin in the deployment.
+func DeploymentWarnings(d *Deployment) []Problem {
+	w := &warner{validator: newValidator(&Package{})}
+	w.deployment("", d)
+	for i := range w.problems {
+		w.problems[i].Path = strings.TrimPrefix(w.problems[i].Path, ".")
+	}
+	return w.problems
+}
+
 // warner collects warnings, with the positions that the validator knows.
 type warner struct{ *validator }
 
@@ -101,8 +111,8 @@ func (w *warner) deployment(path string, d *Deployment) {
 	w.given(path+".telemetry", d.Telemetry != nil, "telemetry is set up for the whole platform, with the environment variables OTEL_*")
 	for i := range d.Functions {
 		f := &d.Functions[i]
-		w.given(index(path+".functions", i), f.Provision != nil || len(f.Config) > 0 || f.QoS != nil || f.AvailableLocation != nil,
-			later+"; what the function itself says counts")
+		w.given(index(path+".functions", i), f.QoS != nil || f.AvailableLocation != nil,
+			later+"; its config and provision_config count")
 	}
 	if d.Odgm != nil {
 		w.odgm(path+".odgm", d.Odgm)

@@ -34,7 +34,7 @@ func TestWarnings(t *testing.T) {
 		{"deployment", deployment("nfr_requirements: {min_throughput_rps: 5}, telemetry: {enabled: true}, odgm: {options: {batch_size: 5}}"), []string{
 			"deployments[0].nfr_requirements: ", "deployments[0].telemetry: ", "deployments[0].odgm.options.batch_size: ",
 		}},
-		{"function of a deployment", binding("retries: 1") + "deployments: [{key: d, class_key: c, functions: [{function_key: f, config: {A: b}}]}]",
+		{"function of a deployment", binding("retries: 1") + "deployments: [{key: d, class_key: c, functions: [{function_key: f, qos_requirement: {availability: 0.9}}]}]",
 			[]string{"deployments[0].functions[0]: has no effect"}},
 		{"standby", deploymentOfMethod("fn_routes: {m: {standby: true, active_group: [1]}}, disabled_fn: [m]"),
 			[]string{"deployments[0].odgm.invocations.fn_routes.m: has no effect: a partition has one copy, which serves"}},

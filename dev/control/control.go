@@ -107,8 +107,10 @@ type Function struct {
 	Key     string `json:"key"`
 	// Runtime is go, python, node, command, or "url" for a function that somebody else runs.
 	Runtime string `json:"runtime"`
-	Source  string `json:"source,omitempty"`
-	URL     string `json:"url,omitempty"`
+	// Contract is how it is called: http, or grpc for function containers of OaaS-RS.
+	Contract string `json:"contract"`
+	Source   string `json:"source,omitempty"`
+	URL      string `json:"url,omitempty"`
 	// State is idle (no instance), starting, ready, failing, stopping, or external.
 	State    string `json:"state"`
 	Revision string `json:"revision,omitempty"`
@@ -132,6 +134,8 @@ type Binding struct {
 	Method    string `json:"method"`
 	Stateless bool   `json:"stateless"`
 	Readonly  bool   `json:"readonly"`
+	// Access says who may call it: PUBLIC, INTERNAL or PRIVATE.
+	Access string `json:"access"`
 }
 
 // LogLine is one line that a function wrote.

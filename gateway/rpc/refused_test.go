@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -278,6 +279,23 @@ func TestRefused(t *testing.T) {
 				t.Errorf("logged:\n%s", log)
 			}
 		})
+	}
+}
+
+// Every rpc has a row among the bad requests, but those whose requests are empty.
+func TestEveryRPCHasBadInput(t *testing.T) {
+	asked := map[string]bool{"Stats": true, "Capabilities": true}
+	rows := slices.Concat(others, withIdentity(identities[0]), withKey(badKeys[0]))
+	for _, row := range rows {
+		rpc, _, _ := strings.Cut(row.name, "/")
+		asked[rpc] = true
+	}
+	for service, info := range newRig(t, rigOptions{}).server.GetServiceInfo() {
+		for _, method := range info.Methods {
+			if own("/"+service) && !asked[method.Name] {
+				t.Errorf("%s.%s has no bad request", service, method.Name)
+			}
+		}
 	}
 }
 

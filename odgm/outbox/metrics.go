@@ -12,6 +12,7 @@ import (
 
 var (
 	pendingDesc = prometheus.NewDesc("oaas_outbox_pending", "Events that wait in the outboxes of this process.", nil, nil)
+	queueDesc   = prometheus.NewDesc("odgm_events_queue_len", "The same as oaas_outbox_pending, under the name of OaaS-RS.", nil, nil)
 	lagDesc     = prometheus.NewDesc("oaas_outbox_lag_seconds", "Age of the oldest event that no target has accepted yet.", nil, nil)
 )
 
@@ -20,6 +21,7 @@ type metrics struct {
 	deliveries *prometheus.CounterVec
 	retries    prometheus.Counter
 	dead       prometheus.Counter
+	drops      prometheus.Counter
 
 	mu       sync.Mutex
 	outboxes map[*Outbox]struct{}
@@ -38,6 +40,7 @@ func metricsOf(r prometheus.Registerer) (*metrics, error) {
 		}, []string{"kind"}),
 		retries:  prometheus.NewCounter(prometheus.CounterOpts{Name: "oaas_outbox_retries_total", Help: "Attempts that failed and will be repeated."}),
 		dead:     prometheus.NewCounter(prometheus.CounterOpts{Name: "oaas_outbox_dead_letters_total", Help: "Events moved to the dead-letter list."}),
+		drops:    prometheus.NewCounter(prometheus.CounterOpts{Name: "odgm_events_queue_drops_total", Help: "The same as oaas_outbox_dead_letters_total, under the name of OaaS-RS."}),
 		outboxes: map[*Outbox]struct{}{},
 	}
 	err := r.Register(m)
@@ -83,6 +86,7 @@ func (m *metrics) retried() {
 func (m *metrics) buried() {
 	if m != nil {
 		m.dead.Inc()
+		m.drops.Inc()
 	}
 }
 
@@ -102,7 +106,9 @@ func (m *metrics) Describe(descs chan<- *prometheus.Desc) {
 	m.deliveries.Describe(descs)
 	m.retries.Describe(descs)
 	m.dead.Describe(descs)
+	m.drops.Describe(descs)
 	descs <- pendingDesc
+	descs <- queueDesc
 	descs <- lagDesc
 }
 
@@ -111,6 +117,7 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	m.deliveries.Collect(out)
 	m.retries.Collect(out)
 	m.dead.Collect(out)
+	m.drops.Collect(out)
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	pending, lag := uint64(0), time.Duration(0)
@@ -124,5 +131,6 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 		lag = max(lag, stats.Lag)
 	}
 	out <- prometheus.MustNewConstMetric(pendingDesc, prometheus.GaugeValue, float64(pending))
+	out <- prometheus.MustNewConstMetric(queueDesc, prometheus.GaugeValue, float64(pending))
 	out <- prometheus.MustNewConstMetric(lagDesc, prometheus.GaugeValue, lag.Seconds())
 }

@@ -198,7 +198,7 @@ func TestFinal(t *testing.T) {
 		}
 		want := map[string]float64{
 			"oaas_outbox_delivered_total": 1, "oaas_outbox_dead_letters_total": 1, "oaas_outbox_retries_total": 0,
-			"oaas_outbox_pending": 0, "oaas_outbox_lag_seconds": 0,
+			"oaas_outbox_pending": 0, "oaas_outbox_lag_seconds": 0, "odgm_events_queue_drops_total": 1, "odgm_events_queue_len": 0,
 		}
 		if values := valuesOf(t, registry); !maps.Equal(values, want) {
 			t.Errorf("metrics %v, want %v", values, want)

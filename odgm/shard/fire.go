@@ -187,6 +187,7 @@ func (f *firing) bury(ev *record.Event, reason string) error {
 	if err := f.stamp(ev); err != nil {
 		return err
 	}
+	f.machine.metrics.buried()
 	ev.Reason, ev.DeadTime = reason, f.time
 	f.counters.DeadLetters++
 	if err := store(f.tx, deadKey(ev.GetSeq()), ev); err != nil {

@@ -14,7 +14,8 @@ import (
 type Metrics struct {
 	commits, commands prometheus.Counter
 	seconds           prometheus.Histogram
-	created           prometheus.Counter
+	created, unsent   prometheus.Counter
+	limited           prometheus.Counter
 	sets, entries     Variants
 	fired             map[oprc.EventType]prometheus.Counter
 }
@@ -58,6 +59,8 @@ func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
 		}),
 		sets:    NewVariants("odgm_object_set_total", "Writes of objects that were applied.", "variant"),
 		created: counter("odgm_objects_created_total", "Objects that were made."),
+		unsent:  counter("odgm_events_emit_failures_total", "Events that fired and became dead letters at once: a condition failed, or a chain of triggers was too long."),
+		limited: counter("odgm_events_fanout_limited_total", "Always 0: all entries of a write are looked at for triggers, however many they are."),
 		entries: NewVariants("odgm_entry_mutations_total", "Entries that were set or deleted.", "key_variant"),
 		fired: map[oprc.EventType]prometheus.Counter{
 			oprc.EventType_EVENT_TYPE_DATA_CREATE: counter("odgm_events_emitted_create_total", "Events fired by new entries."),
@@ -65,7 +68,7 @@ func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
 			oprc.EventType_EVENT_TYPE_DATA_DELETE: counter("odgm_events_emitted_delete_total", "Events fired by deleted entries."),
 		},
 	}
-	collectors := []prometheus.Collector{m.commits, m.commands, m.seconds, &m.sets, m.created, &m.entries}
+	collectors := []prometheus.Collector{m.commits, m.commands, m.seconds, &m.sets, m.created, m.unsent, m.limited, &m.entries}
 	for _, c := range m.fired {
 		collectors = append(collectors, c)
 	}
@@ -105,6 +108,13 @@ func (m *Metrics) emitted(ev *record.Event) {
 	}
 	if c := m.fired[ev.GetKind()]; c != nil && ev.GetKey() != "" {
 		c.Inc()
+	}
+}
+
+// buried counts an event that was put straight into the dead-letter list.
+func (m *Metrics) buried() {
+	if m != nil {
+		m.unsent.Inc()
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -38,6 +39,39 @@ func TestSameKeyAtOnce(t *testing.T) {
 	p.drained()
 	if n := p.number("once.seen", "c1", "n"); n != 20 {
 		t.Errorf("20 changes fired %d triggers", n)
+	}
+}
+
+// TestSecondInterrupt has a method that never ends: the first interrupt waits for it, the second ends the platform at once. Functions go with it, and
+// what was acknowledged is there afterwards.
+func TestSecondInterrupt(t *testing.T) {
+	p := startPlatform(t)
+	p.deploy("stop", countingPackage("stop", "bbolt"))
+	p.must(http.MethodPost, methodPath("stop.counter", "c1", "add"), nil)
+	g := newGate(t)
+	p.later(http.MethodPost, methodPath("stop.counter", "c1", "slow"), fmt.Sprintf(`{"gate":%q}`, g.URL))
+	g.wait(t)
+	ended := p.interrupt()
+	p.until("the platform is stopping", func() bool {
+		a, err := p.send(http.MethodGet, "/readyz", nil)
+		return err != nil || a.status == http.StatusServiceUnavailable
+	})
+	select {
+	case code := <-ended:
+		t.Fatalf("the first interrupt did not wait for the method: exit code %d", code)
+	default:
+	}
+	if err := syscall.Kill(p.pid(), syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if code := <-ended; code != -1 || p.cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() != syscall.SIGINT {
+		t.Errorf("exit code %d, %v; want the end by the second interrupt", code, p.cmd.ProcessState)
+	}
+	p.until("its functions have ended", func() bool { return len(running(p, nil)) == 0 })
+	g.release()
+	p.start()
+	if n := p.number("stop.counter", "c1", "n"); n != 1 {
+		t.Errorf("counted %d, want the 1 that was acknowledged", n)
 	}
 }
 
