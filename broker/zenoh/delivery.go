@@ -22,9 +22,21 @@ func (f *face) push(m *wire.Push) {
 	}
 	f.s.learn(m.Data.Timestamp)
 	f.sample = Sample{key: d.key, qos: m.QoS}
-	f.sample.fill(&m.Data, &f.memory)
+	f.sample.fill(&m.Data, f.t)
 	for _, b := range d.subscribers {
-		b.sink.push(&f.sample)
+		if b != f.pushed {
+			f.flush()
+			f.pushed = b
+		}
+		b.sink.pushMore(&f.sample)
+	}
+}
+
+// flush wakes up the closure of the subscriber that samples were pushed to. Those of a batch that are all for one subscriber wake it once.
+func (f *face) flush() {
+	if f.pushed != nil {
+		f.pushed.sink.flush()
+		f.pushed = nil
 	}
 }
 
