@@ -1,6 +1,6 @@
 # Targets are listed by `make` alone: each has its help text behind ##.
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race check fuzz bench generate cross clean
+.PHONY: help build demo test race interop check fuzz bench generate cross clean
 
 GO ?= go
 FUZZTIME ?= 10s
@@ -21,6 +21,9 @@ test: ## run every test that needs no root
 
 race: ## run the tests under the race detector (needs a C compiler)
 	$(GO) test -race ./...
+
+interop: ## run the tests with the native Zenoh and the Python SDK, which it installs into .cache/interop
+	GO=$(GO) ./test/interop.sh
 
 check: ## formatting, vet, staticcheck, tidy go.mod, current generated code, other platforms
 	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }
