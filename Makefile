@@ -1,13 +1,13 @@
 # Targets are listed by `make` alone: each has its help text behind ##.
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race interop check fuzz bench generate cross clean
+.PHONY: help build demo test race interop check fuzz bench bench-native generate cross clean
 
 GO ?= go
 FUZZTIME ?= 10s
 PROTOS := $(sort $(wildcard api/oprc/*.proto odgm/record/*.proto))
 
 help: ## this text
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/oaas and bin/oaas-router
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o bin/oaas ./cmd/oaas
@@ -43,6 +43,9 @@ fuzz: ## run each fuzz test for FUZZTIME (10s)
 
 bench: build ## measure, side by side with peers and limits, and print the tables of docs/performance.md
 	$(GO) run ./test/bench -oaas bin/oaas
+
+bench-native: ## build the native Zenoh that bench compares with, into .cache/native (needs Cargo)
+	./test/bench/native.sh
 
 generate: ## make the generated code anew
 	$(GO) run ./internal/protogen $(PROTOS)
