@@ -38,6 +38,26 @@ func interop(t *testing.T) {
 // startNative starts a session with a configuration over some that all have.
 func startNative(t *testing.T, mode string, connect []string, more map[string]any) *native {
 	t.Helper()
+	n := tryNative(t, mode, connect, more)
+	n.zid = strings.TrimPrefix(n.next(), "open ")
+	return n
+}
+
+// refused waits until the process has ended without opening a session.
+func (n *native) refused() {
+	n.t.Helper()
+	select {
+	case line, ok := <-n.out:
+		if ok {
+			n.t.Fatalf("python said %q", line)
+		}
+	case <-time.After(30 * time.Second):
+		n.t.Fatal("python still tries")
+	}
+}
+
+func tryNative(t *testing.T, mode string, connect []string, more map[string]any) *native {
+	t.Helper()
 	interop(t)
 	config := map[string]any{"mode": mode, "connect/endpoints": append([]string{}, connect...), "listen/endpoints": []string{}, "scouting/multicast/enabled": false}
 	for k, v := range more {
@@ -73,7 +93,6 @@ func startNative(t *testing.T, mode string, connect []string, more map[string]an
 		reading.Wait()
 		_ = n.cmd.Wait()
 	})
-	n.zid = strings.TrimPrefix(n.next(), "open ")
 	return n
 }
 
