@@ -7,7 +7,7 @@ import (
 )
 
 // Handler takes what a subscriber, queryable, get or listener gets: a Closure, a FifoChannel or a RingChannel. Where it is nil, a FifoChannel
-// of DefaultCapacity is used.
+// of DefaultCapacity is used, or of less for a get, which keeps what its channel cannot hold.
 type Handler[T any] interface {
 	// open gives the sink for the session and the channel for the application, which is nil for closures.
 	open(s *Session, o sinkOptions[T]) (sink[T], <-chan T)
