@@ -68,7 +68,7 @@ func TestInteropRow17TLS(t *testing.T) {
 				}
 				return
 			}
-			talk(t, r, r, startNative(t, "client", r.Locators(), tt.client), startNative(t, "client", r.Locators(), tt.client))
+			talk(t, startNative(t, "client", r.Locators(), tt.client), startNative(t, "client", r.Locators(), tt.client))
 		})
 	}
 }
