@@ -1,6 +1,6 @@
 # Targets are listed by `make` alone: each has its help text behind ##.
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race interop check fuzz bench bench-native generate cross clean
+.PHONY: help build demo test race interop check fuzz openapi bench bench-native generate cross clean
 
 GO ?= go
 FUZZTIME ?= 10s
@@ -40,6 +40,9 @@ cross: ## compile oaas for the other platforms
 
 fuzz: ## run each fuzz test for FUZZTIME (10s)
 	./test/fuzz.sh $(FUZZTIME)
+
+openapi: ## run schemathesis against oaas dev and its OpenAPI document (needs Python 3 and PyPI)
+	OAAS_SCHEMATHESIS=1 $(GO) test -count=1 -v ./test/openapi
 
 bench: build ## measure, side by side with peers and limits, and print the tables of docs/performance.md
 	$(GO) run ./test/bench -oaas bin/oaas

@@ -12,6 +12,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -19,6 +21,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/hpcclab/oaas-go/cli/client"
+	"github.com/hpcclab/oaas-go/cli/config"
 )
 
 // Exit codes.
@@ -29,12 +32,14 @@ const (
 	exitInterrupted = 130
 )
 
-// Main runs the command line of this process and gives its exit code. The first interrupt ends the command in good order, the second at once.
+// Main runs the command line of this process and gives its exit code: that of OaaS-RS if the program was called by one of the names of its
+// command line, else ours. args are those of the process, with the program's name. The first interrupt ends the command in good order, the
+// second at once.
 func Main(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	return Run(ctx, args, Streams{
+	return Run(ctx, programName(args[0]), args[1:], Streams{
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
 		OutTerminal: term.IsTerminal(int(os.Stdout.Fd())), ErrTerminal: term.IsTerminal(int(os.Stderr.Fd())),
 		InTerminal: term.IsTerminal(int(os.Stdin.Fd())),
@@ -49,10 +54,18 @@ type Streams struct {
 	InTerminal, OutTerminal, ErrTerminal bool
 }
 
-// Run runs one command line.
-func Run(ctx context.Context, args []string, s Streams, env func(string) (string, bool)) int {
-	a := &app{Streams: s, env: env}
+// programName gives the name of a program's file.
+func programName(path string) string {
+	return strings.TrimSuffix(filepath.Base(path), ".exe")
+}
+
+// Run runs one command line of the program of that name.
+func Run(ctx context.Context, program string, args []string, s Streams, env func(string) (string, bool)) int {
+	a := &app{Streams: s, env: env, called: program, compat: isCompat(program)}
 	root := a.root()
+	if a.compat {
+		root = a.compatRoot()
+	}
 	root.SetArgs(args)
 	root.SetIn(s.In)
 	root.SetOut(s.Out)
@@ -66,9 +79,20 @@ type app struct {
 	Streams
 	env func(string) (string, bool)
 
+	// called is the name of the program, compat whether it is one of OaaS-RS's.
+	called string
+	compat bool
+	// cmd is the command that runs, file the configuration once it was read, fromEnv the variables that gave flags their values.
+	cmd     *cobra.Command
+	file    *config.Config
+	fromEnv map[string]string
+	// at is the address that the command talks to.
+	at setting
+
 	url     string
 	output  format
 	timeout time.Duration
+	retries int
 }
 
 // defaultTimeout bounds requests that are not streams.
@@ -92,22 +116,37 @@ A flag whose help names a variable, such as ($OAAS_URL), can be given by that va
 		Args:          unknownCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			return a.applyEnv(cmd)
+			return a.begin(cmd)
 		},
 	}
-	flags := root.PersistentFlags()
-	flags.StringVar(&a.url, "url", client.DefaultURL, "address of the platform")
-	flags.VarP(&a.output, "output", "o", "form of the result: table, json or yaml")
-	flags.DurationVar(&a.timeout, "timeout", defaultTimeout, "how long to wait for the platform")
+	a.globalFlags(root)
+	root.PersistentFlags().VarP(&a.output, "output", "o", "form of the result: table, json or yaml")
 	must(root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp)))
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return &usageError{cmd, err} })
 	root.AddCommand(
 		a.dev(), a.function(), a.object(), a.invoke(), a.result(), a.trigger(), a.events(), a.version(),
 	)
+	root.AddCommand(a.shared()...)
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	describeEnv(root)
 	return root
+}
+
+// globalFlags adds what every command has under both names.
+func (a *app) globalFlags(root *cobra.Command) {
+	flags := root.PersistentFlags()
+	flags.StringVar(&a.url, "url", client.DefaultURL, "address of the platform; without it, that of the current context")
+	flags.DurationVar(&a.timeout, "timeout", defaultTimeout, "how long to wait for the platform")
+	flags.IntVar(&a.retries, "retries", 0, "how often to repeat what may be repeated when the platform is not there")
+}
+
+// shared gives the commands that are the same under both names.
+func (a *app) shared() []*cobra.Command {
+	return []*cobra.Command{
+		a.packages(), a.class(), a.deploy(), a.classRuntimes(), a.environments(), a.context(),
+		a.liveliness(), a.capabilities(), a.zenohCapabilities(), a.topology(),
+	}
 }
 
 // must reports a mistake in the definition of the commands, which the first test of any command finds.
@@ -119,23 +158,44 @@ func must(err error) {
 
 // client gives the client of the platform, and a context that ends with the command's timeout.
 func (a *app) client(ctx context.Context) (context.Context, *client.Client, context.CancelFunc, error) {
-	c, err := client.New(a.url)
+	return a.bounded(ctx, false)
+}
+
+// manager is client for the Package Manager.
+func (a *app) manager(ctx context.Context) (context.Context, *client.Client, context.CancelFunc, error) {
+	return a.bounded(ctx, true)
+}
+
+func (a *app) bounded(ctx context.Context, manager bool) (context.Context, *client.Client, context.CancelFunc, error) {
+	c, err := a.connect(manager)
 	if err != nil {
-		return nil, nil, nil, &hinted{err, "set it with --url or OAAS_URL"}
+		return nil, nil, nil, err
 	}
-	stop := context.CancelFunc(func() {})
-	if a.timeout > 0 {
-		ctx, stop = context.WithTimeoutCause(ctx, a.timeout, &tooSlow{a.url, a.timeout})
-	}
+	ctx, stop := a.withTimeout(ctx, c.URL())
 	return ctx, c, func() { stop(); c.Close() }, nil
 }
 
-// stream gives the client without a timeout, for what goes on until it is interrupted.
-func (a *app) stream() (*client.Client, error) {
-	c, err := client.New(a.url)
-	if err != nil {
-		return nil, &hinted{err, "set it with --url or OAAS_URL"}
+// withTimeout gives a context that ends with the command's timeout; 0 is none.
+func (a *app) withTimeout(ctx context.Context, url string) (context.Context, context.CancelFunc) {
+	if a.timeout <= 0 {
+		return ctx, func() {}
 	}
+	return context.WithTimeoutCause(ctx, a.timeout, &tooSlow{url, a.timeout})
+}
+
+// stream gives the client without a timeout, for what goes on until it is interrupted.
+func (a *app) stream() (*client.Client, error) { return a.connect(false) }
+
+func (a *app) connect(manager bool) (*client.Client, error) {
+	at, err := a.platformURL(manager)
+	if err != nil {
+		return nil, err
+	}
+	c, err := client.New(at.Value)
+	if err != nil {
+		return nil, &hinted{fmt.Errorf("%w%s", err, at.from()), "set it with --url, OAAS_URL or: " + a.name() + " context set"}
+	}
+	a.at, c.Retries = at, a.retries
 	return c, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -45,6 +46,36 @@ func TestEveryCommandHelps(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The help of every command, under both names, is in files.
+func TestHelp(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"oaas", "oprc-cli"} {
+		a := &app{env: lookup(nil), called: name, compat: isCompat(name)}
+		root := a.root()
+		if a.compat {
+			root = a.compatRoot()
+		}
+		s := &scenario{t: t}
+		var got strings.Builder
+		every(root, func(cmd *cobra.Command) {
+			args := append(strings.Fields(cmd.CommandPath())[1:], "--help")
+			fmt.Fprintf(&got, "$ %s %s\n%s\n", name, strings.Join(args, " "), s.normal(program(t, name, "", nil, args...)))
+		})
+		file := filepath.Join(packageDir, "testdata", "help", name+".golden")
+		if *rewrite {
+			if err := os.WriteFile(file, []byte(got.String()), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		want, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		compare(t, string(want), got.String())
+	}
 }
 
 // What is documented is what is printed: each block of JSON.md is one of the scenarios.
@@ -150,7 +181,7 @@ func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-begun; cancel() }()
 	var errs bytes.Buffer
-	code := Run(ctx, []string{"invoke", "a.b", "c"}, Streams{In: strings.NewReader(""), Out: io.Discard, Err: &errs}, lookup([]string{"OAAS_URL=" + held.URL}))
+	code := Run(ctx, "oaas", []string{"invoke", "a.b", "c"}, Streams{In: strings.NewReader(""), Out: io.Discard, Err: &errs}, lookup([]string{"OAAS_URL=" + held.URL}))
 	if code != 130 || errs.String() != "interrupted\n" {
 		t.Errorf("exit code %d, %q", code, errs.String())
 	}
@@ -205,7 +236,7 @@ func TestColours(t *testing.T) {
 		{true, nil, true}, {false, nil, false}, {true, []string{"NO_COLOR=1"}, false}, {true, []string{"NO_COLOR="}, true},
 	} {
 		var errs bytes.Buffer
-		Run(t.Context(), []string{"object", "get"}, Streams{Out: io.Discard, Err: &errs, ErrTerminal: c.terminal}, lookup(c.env))
+		Run(t.Context(), "oaas", []string{"object", "get"}, Streams{Out: io.Discard, Err: &errs, ErrTerminal: c.terminal}, lookup(c.env))
 		if got := strings.Contains(errs.String(), "\x1b["); got != c.colour {
 			t.Errorf("terminal %v, %v: colour %v", c.terminal, c.env, got)
 		}

@@ -23,10 +23,10 @@ func (a *app) complete(each ...suggest) cobra.CompletionFunc {
 		if len(args) >= len(each) {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		if err := a.applyEnv(cmd); err != nil {
+		if err := a.begin(cmd); err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		c, err := client.New(a.url)
+		c, err := a.stream()
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
@@ -104,7 +104,7 @@ func functions(ctx context.Context, c *client.Client, _ []string, _ string) ([]s
 	return names, err
 }
 
-func packages(ctx context.Context, c *client.Client, _ []string, _ string) ([]string, error) {
+func projects(ctx context.Context, c *client.Client, _ []string, _ string) ([]string, error) {
 	list, err := c.Projects(ctx)
 	names := make([]string, len(list))
 	for i, one := range list {

@@ -18,7 +18,7 @@ func (a *app) dev() *cobra.Command {
 	cfg := dev.Config{Version: version()}
 	var logs, debug bool
 	cmd := &cobra.Command{
-		Use: "dev [DIR...]", Short: "Run the whole platform on this machine, with hot reload",
+		Use: "dev [DIR...]", Short: "Run the whole platform on this machine, with hot reload", Aliases: []string{"d"},
 		Long: `Run the whole platform on this machine: object data grid, function runner and gateway in one process.
 
 The projects in the folders given, and those that were deployed before, are built and deployed. From then on each of them is deployed again
@@ -35,10 +35,7 @@ The first Ctrl-C lets what has begun end; the second stops at once.`,
 			if debug {
 				cfg.Logger = slog.New(slog.NewTextHandler(a.Err, &slog.HandlerOptions{Level: slog.LevelDebug}))
 			}
-			noColor, _ := a.env("NO_COLOR")
-			cfg.Screen = &dev.Screen{
-				Out: a.Out, Terminal: a.OutTerminal, Color: a.OutTerminal && noColor == "", Width: terminalWidth, Logs: logs,
-			}
+			cfg.Screen = a.screen(logs)
 			return devHint(dev.Run(cmd.Context(), cfg))
 		},
 	}
@@ -46,9 +43,20 @@ The first Ctrl-C lets what has begun end; the second stops at once.`,
 	cmd.Flags().StringVar(&cfg.DataDir, "data", dev.DefaultDataDir, "folder that keeps everything")
 	cmd.Flags().DurationVar(&cfg.ScaleToZeroGrace, "scale-to-zero-grace", runner.DefaultScaleToZeroGrace,
 		"how long a function's last instance stays without calls")
+	cmd.Flags().BoolVar(&cfg.FunctionErrorsOK, "function-errors-ok", false,
+		"answer 200 where a function failed by itself, for clients of OaaS-RS that rely on it")
 	cmd.Flags().BoolVar(&logs, "logs", true, "show what functions write")
 	cmd.Flags().BoolVar(&debug, "debug", false, "write the platform's own log to stderr")
+	cmd.AddCommand(a.devServe())
 	return cmd
+}
+
+// screen gives what shows people what happens.
+func (a *app) screen(logs bool) *dev.Screen {
+	noColor, _ := a.env("NO_COLOR")
+	return &dev.Screen{
+		Out: a.Out, Terminal: a.OutTerminal, Color: a.OutTerminal && noColor == "", Width: terminalWidth, Logs: logs,
+	}
 }
 
 // devHint says what to do when the platform does not start.

@@ -36,7 +36,7 @@ func (a *app) exitCode(ctx context.Context, cmd *cobra.Command, err error) int {
 	if err == nil {
 		return exitOK
 	}
-	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx))) {
 		fmt.Fprintln(a.Err, "interrupted")
 		return exitInterrupted
 	}
@@ -46,7 +46,9 @@ func (a *app) exitCode(ctx context.Context, cmd *cobra.Command, err error) int {
 		fmt.Fprintf(a.Err, "%s %s --help\n", a.paint(a.ErrTerminal, colorCyan, "hint: "), usage.cmd.CommandPath())
 		return exitUsage
 	}
-	a.printError(err)
+	if !a.compat || !a.compatError(cmd, err) {
+		a.printError(err)
+	}
 	if hint := a.hint(cmd, err); hint != "" {
 		fmt.Fprintf(a.Err, "%s %s\n", a.paint(a.ErrTerminal, colorCyan, "hint: "), hint)
 	}
@@ -78,11 +80,14 @@ func orHint(err error, hint string) error {
 
 // hint says what to do next.
 func (a *app) hint(cmd *cobra.Command, err error) string {
+	if _, ok := errors.AsType[*client.Failure](err); ok && a.compat {
+		return "" // stderr is as that of OaaS-RS, and the hints speak our grammar
+	}
 	if h, ok := errors.AsType[*hinted](err); ok {
 		return h.hint
 	}
 	if _, ok := errors.AsType[*client.Unreachable](err); ok {
-		return "start it with: oaas dev    (or name another one with --url)"
+		return a.unreachableHint()
 	}
 	if m, ok := errors.AsType[*builder.MissingTool](err); ok {
 		return m.Install
@@ -94,6 +99,17 @@ func (a *app) hint(cmd *cobra.Command, err error) string {
 		return "wait longer with --timeout, or see what the function does with: oaas func logs NAME"
 	}
 	return ""
+}
+
+// unreachableHint says what to do when nobody is there.
+func (a *app) unreachableHint() string {
+	switch {
+	case strings.HasPrefix(a.at.Origin, "context "):
+		return fmt.Sprintf("the address is that of %s; name another one with --url, or: %s context set", a.at.Origin, a.name())
+	case a.at.Origin == "--grpc-url", a.at.Origin == "--zenoh-peer":
+		return "is the address right, and does the platform run?"
+	}
+	return "start it with: oaas dev    (or name another one with --url)"
 }
 
 // hints say what to do about the platform's errors.
@@ -120,7 +136,7 @@ func (a *app) failureHint(f *client.Failure) string {
 		return hint
 	}
 	if f.Code == "" && f.Status == 404 {
-		return fmt.Sprintf("is %s the address of an oaas platform? set it with --url", a.url)
+		return fmt.Sprintf("is %s the address of an oaas platform? set it with --url", a.at.Value)
 	}
 	return ""
 }

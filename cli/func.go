@@ -352,7 +352,7 @@ The same as "oaas invoke CLASS [OBJECT] METHOD", for when you think of the funct
 			if err != nil {
 				return err
 			}
-			return a.runCall(cmd, client.Call{
+			return a.runCall(cmd, &transportFlags{}, client.Call{
 				Ref: client.Ref{Class: m.Class, ID: object}, Method: m.Method, Payload: data, ContentType: contentType,
 			})
 		},

@@ -49,7 +49,7 @@ func (a *app) funcDelete() *cobra.Command {
 deployed again, unless --purge removes them too. The source folder is left as it is.`,
 		Example: `  oaas func delete shop
   oaas func delete shop --purge`,
-		Args: takes("PACKAGE"), ValidArgsFunction: a.complete(packages),
+		Args: takes("PACKAGE"), ValidArgsFunction: a.complete(projects),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, c, stop, err := a.client(cmd.Context())
 			if err != nil {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/hpcclab/oaas-go/cli/client/mesh/meshtest"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write what the commands print into the files of testdata")
@@ -18,7 +20,11 @@ var changing = []struct {
 	pattern *regexp.Regexp
 	with    string
 }{
-	{regexp.MustCompile(`http://127\.0\.0\.1:\d+`), "URL"},
+	{regexp.MustCompile(`http://127\.0\.0\.1:\d{2,}`), "URL"},
+	{regexp.MustCompile(`tcp/127\.0\.0\.1:\d+`), "ENDPOINT"},
+	{regexp.MustCompile(`(item|cart|alarm)-[a-z0-9]{8}\b`), "$1-XXXXXXXX"},
+	{regexp.MustCompile(`devel[-a-z0-9]* \(built [^)]*\)`), "VERSION"},
+	{regexp.MustCompile(`"(crm_version)": "[^"]*"`), `"$1": "VERSION"`},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?`), "TIMESTAMP"},
 	{regexp.MustCompile(`("ms": )\d+`), "${1}N"},
 	{regexp.MustCompile(`(TOOK +)[0-9.a-zµ]+`), "${1}TIME"},
@@ -29,13 +35,15 @@ var changing = []struct {
 }
 
 // TestScenarios types the commands of each file of testdata and compares what they print: first stdout, then stderr with "! " before each line,
-// then the exit code if it is not 0. "NAME=$(…)" keeps stdout for later commands, as $NAME; "<<< text" is stdin; "(until TEXT)" repeats a command
-// until its output has the text.
+// then the exit code if it is not 0. "NAME=$(…)" keeps stdout for later commands, as $NAME; "NAME=value" before a command is for its environment;
+// "<<< text" is stdin; "(until TEXT)" repeats a command until its output has the text. The folder has the files of testdata/files, and is the home.
+// $PLATFORM is the platform, for which oaas has OAAS_URL and oprc-cli has not; $ZENOH is a Zenoh network with a data grid.
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no scenarios: %v", err)
 	}
+	checked, ran := loadSchemas(t), 0
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
 			text, err := os.ReadFile(file)
@@ -45,7 +53,13 @@ func TestScenarios(t *testing.T) {
 			url, dir := platform(t)
 			here := t.TempDir()
 			t.Chdir(here)
-			s := &scenario{t: t, url: url, vars: map[string]string{"SHOP": dir, "HERE": here}}
+			if err := os.CopyFS(here, os.DirFS(filepath.Join(packageDir, "testdata", "files"))); err != nil {
+				t.Fatal(err)
+			}
+			s := &scenario{t: t, url: url, schemas: checked, vars: map[string]string{"SHOP": dir, "HERE": here, "PLATFORM": url}}
+			if strings.Contains(string(text), "$ZENOH") {
+				s.vars["ZENOH"] = meshtest.Serve(t)
+			}
 			got := s.run(string(text))
 			if *rewrite {
 				if err := os.WriteFile(filepath.Join(packageDir, file), []byte(got), 0o644); err != nil {
@@ -54,7 +68,11 @@ func TestScenarios(t *testing.T) {
 				return
 			}
 			compare(t, string(text), got)
+			ran++
 		})
+	}
+	if ran == len(files) {
+		checked.all(t)
 	}
 }
 
@@ -86,9 +104,10 @@ func compare(t *testing.T, want, got string) {
 }
 
 type scenario struct {
-	t    *testing.T
-	url  string
-	vars map[string]string
+	t       *testing.T
+	url     string
+	schemas *schemas
+	vars    map[string]string
 }
 
 // run gives the text with the outputs replaced by what the commands print now.
@@ -134,10 +153,17 @@ func (s *scenario) step(line string) string {
 	for name, value := range s.vars {
 		line = strings.ReplaceAll(line, "$"+name, value)
 	}
-	args := words(line)
+	args, env := words(line), []string(nil)
+	for strings.Contains(args[0], "=") {
+		env, args = append(env, args[0]), args[1:]
+	}
+	env = append(env, "HOME="+s.vars["HERE"])
+	if args[0] == "oaas" {
+		env = append(env, "OAAS_URL="+s.url)
+	}
 	deadline := time.Now().Add(30 * time.Second)
 	for {
-		done := command(s.t, input, []string{"OAAS_URL=" + s.url}, args[1:]...)
+		done := program(s.t, args[0], input, env, args[1:]...)
 		if until != "" && time.Now().After(deadline) {
 			s.t.Errorf("%s: no %q within 30 s", line, until)
 		}
@@ -145,6 +171,7 @@ func (s *scenario) step(line string) string {
 			if keep != "" {
 				s.vars[keep] = strings.TrimSpace(done.out)
 			}
+			s.schemas.check(s.t, args, done)
 			return s.normal(done)
 		}
 		time.Sleep(20 * time.Millisecond)

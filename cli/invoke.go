@@ -55,6 +55,7 @@ func (a *app) invoke() *cobra.Command {
 	var partition, key string
 	var async bool
 	var payload payloadFlags
+	var over transportFlags
 	cmd := &cobra.Command{
 		Use: "invoke CLASS [OBJECT] METHOD [-]", Short: "Call a method of an object, or a stateless function of a class", Aliases: []string{"i", "ivk"},
 		Long: `Call a method of an object, or a stateless function of a class.
@@ -83,12 +84,13 @@ platform keeps the call and runs it by itself; the id that is printed is for "oa
 				return err
 			}
 			if async {
-				return a.runAsync(cmd, call)
+				return a.runAsync(cmd, &over, call)
 			}
-			return a.runCall(cmd, call)
+			return a.runCall(cmd, &over, call)
 		},
 	}
 	partitionFlag(cmd, &partition)
+	over.add(cmd)
 	payload.add(cmd)
 	cmd.Flags().StringVar(&key, "key", "", "idempotency key: a call that is repeated with it gives the stored result")
 	cmd.Flags().BoolVar(&async, "async", false, "have the platform keep and run the call, and print its id")
@@ -124,8 +126,8 @@ type callView struct {
 	Payload []byte `json:"payload"`
 }
 
-func (a *app) runCall(cmd *cobra.Command, call client.Call) error {
-	ctx, c, stop, err := a.client(cmd.Context())
+func (a *app) runCall(cmd *cobra.Command, over *transportFlags, call client.Call) error {
+	ctx, c, stop, err := a.grid(cmd.Context(), over)
 	if err != nil {
 		return err
 	}
@@ -156,8 +158,15 @@ func (a *app) raw(payload []byte) {
 	}
 }
 
-func (a *app) runAsync(cmd *cobra.Command, call client.Call) error {
-	ctx, c, stop, err := a.client(cmd.Context())
+// acceptedView is an asynchronous call that was begun as -o json gives it.
+type acceptedView struct {
+	ID     string `json:"invocation_id"`
+	Class  string `json:"class"`
+	Status string `json:"status"`
+}
+
+func (a *app) runAsync(cmd *cobra.Command, over *transportFlags, call client.Call) error {
+	ctx, c, stop, err := a.grid(cmd.Context(), over)
 	if err != nil {
 		return err
 	}
@@ -166,11 +175,7 @@ func (a *app) runAsync(cmd *cobra.Command, call client.Call) error {
 	if err != nil {
 		return err
 	}
-	view := struct {
-		ID     string `json:"invocation_id"`
-		Class  string `json:"class"`
-		Status string `json:"status"`
-	}{id, call.Ref.Class, "pending"}
+	view := acceptedView{id, call.Ref.Class, "pending"}
 	return a.print(view, func() {
 		fmt.Fprintln(a.Out, id)
 		if a.ErrTerminal {

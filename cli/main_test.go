@@ -148,13 +148,19 @@ type outcome struct {
 	code     int
 }
 
-// command runs a command line with an environment of "NAME=value".
+// command runs a command line of oaas with an environment of "NAME=value".
 func command(t *testing.T, input string, env []string, args ...string) outcome {
+	t.Helper()
+	return program(t, "oaas", input, env, args...)
+}
+
+// program is command for the program of a name.
+func program(t *testing.T, name, input string, env []string, args ...string) outcome {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var out, errs bytes.Buffer
-	code := Run(ctx, args, Streams{In: strings.NewReader(input), Out: &out, Err: &errs}, lookup(env))
+	code := Run(ctx, name, args, Streams{In: strings.NewReader(input), Out: &out, Err: &errs}, lookup(env))
 	return outcome{out.String(), errs.String(), code}
 }
 

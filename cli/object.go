@@ -22,7 +22,7 @@ func (a *app) object() *cobra.Command {
   oaas object get shop.cart alice
   oaas object set shop.cart alice total=12 note=hello
   oaas object delete shop.cart alice`, "obj", "o")
-	cmd.AddCommand(a.objectGet(), a.objectSet(), a.objectList(), a.objectEntries(), a.objectDelete())
+	cmd.AddCommand(a.objectGet(), a.objectSet(), a.objectList(), a.objectEntries(), a.objectDelete(), a.objectBatch(), a.objectLoad())
 	return cmd
 }
 
@@ -40,15 +40,17 @@ type entryView struct {
 
 // objectView is an object as -o json gives it.
 type objectView struct {
-	Class     string               `json:"class"`
-	Partition uint32               `json:"partition"`
-	ID        string               `json:"id"`
-	Version   uint64               `json:"version"`
-	Entries   map[string]entryView `json:"entries"`
+	Class     string `json:"class"`
+	Partition uint32 `json:"partition"`
+	ID        string `json:"id"`
+	// Version is absent where the transport does not tell it: gRPC and Zenoh.
+	Version uint64               `json:"version,omitempty"`
+	Entries map[string]entryView `json:"entries"`
 }
 
 func (a *app) objectGet() *cobra.Command {
 	var partition, key string
+	var over transportFlags
 	cmd := &cobra.Command{
 		Use: "get CLASS ID", Short: "Show an object, or the bytes of one entry", Aliases: []string{"g"},
 		Example: `  oaas object get shop.cart alice
@@ -56,7 +58,7 @@ func (a *app) objectGet() *cobra.Command {
   oaas object get shop.cart alice --key photo > photo.jpg`,
 		Args: takes("CLASS", "ID"), ValidArgsFunction: a.complete(classes, objects),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx, c, stop, err := a.client(cmd.Context())
+			ctx, c, stop, err := a.grid(cmd.Context(), &over)
 			if err != nil {
 				return err
 			}
@@ -79,18 +81,27 @@ func (a *app) objectGet() *cobra.Command {
 		},
 	}
 	partitionFlag(cmd, &partition)
+	over.add(cmd)
 	cmd.Flags().StringVarP(&key, "key", "k", "", "write the bytes of this entry, and nothing else")
 	perRequest(cmd, "key")
 	return cmd
 }
 
-func (a *app) printObject(obj *client.Object) error {
+func viewOf(obj *client.Object) objectView {
 	view := objectView{Class: obj.Class, Partition: obj.Partition, ID: obj.ID, Version: obj.Version, Entries: map[string]entryView{}}
 	for k, e := range obj.Entries {
 		view.Entries[k] = entryView{value(e.Data), e.Data}
 	}
-	return a.print(view, func() {
-		fmt.Fprintf(a.Out, "%s/%d/%s  version %d\n", obj.Class, obj.Partition, obj.ID, obj.Version)
+	return view
+}
+
+func (a *app) printObject(obj *client.Object) error {
+	return a.print(viewOf(obj), func() {
+		fmt.Fprintf(a.Out, "%s/%d/%s", obj.Class, obj.Partition, obj.ID)
+		if obj.Version > 0 {
+			fmt.Fprintf(a.Out, "  version %d", obj.Version)
+		}
+		fmt.Fprintln(a.Out)
 		rows := [][]string{{"KEY", "VALUE"}}
 		for _, k := range slices.Sorted(maps.Keys(obj.Entries)) {
 			rows = append(rows, []string{k, show(obj.Entries[k].Data, 0)})
@@ -106,6 +117,7 @@ func (a *app) printObject(obj *client.Object) error {
 func (a *app) objectSet() *cobra.Command {
 	var partition, file string
 	var version uint64
+	var over transportFlags
 	cmd := &cobra.Command{
 		Use: "set CLASS ID [KEY=VALUE...]", Short: "Set entries of an object, and make it if it is not there", Aliases: []string{"s"},
 		Long: `Set entries of an object, and make it if it is not there. Other entries stay.
@@ -126,10 +138,11 @@ All entries are written together or not at all.`,
 			if cmd.Flags().Changed("if-version") {
 				change.ExpectedVersion = &version
 			}
-			return a.write(cmd, client.Ref{Class: args[0], Partition: partition, ID: args[1]}, change, "set")
+			return a.write(cmd, &over, client.Ref{Class: args[0], Partition: partition, ID: args[1]}, change, "set")
 		},
 	}
 	partitionFlag(cmd, &partition)
+	over.add(cmd)
 	cmd.Flags().StringVarP(&file, "file", "f", "", "JSON file with an object of entries; - is stdin")
 	cmd.Flags().Uint64Var(&version, "if-version", 0, "only if the object has this version; 0 is: only if it is not there")
 	perRequest(cmd, "file", "if-version")
@@ -200,13 +213,14 @@ func (a *app) readFile(name string) ([]byte, error) {
 
 // writtenView is the result of a write as -o json gives it.
 type writtenView struct {
-	Class   string `json:"class"`
-	ID      string `json:"id"`
-	Version uint64 `json:"version"`
+	Class string `json:"class"`
+	ID    string `json:"id"`
+	// Version is absent where the transport does not tell it: gRPC and Zenoh.
+	Version uint64 `json:"version,omitempty"`
 }
 
-func (a *app) write(cmd *cobra.Command, ref client.Ref, change client.Change, done string) error {
-	ctx, c, stop, err := a.client(cmd.Context())
+func (a *app) write(cmd *cobra.Command, over *transportFlags, ref client.Ref, change client.Change, done string) error {
+	ctx, c, stop, err := a.grid(cmd.Context(), over)
 	if err != nil {
 		return err
 	}
@@ -222,7 +236,11 @@ func (a *app) write(cmd *cobra.Command, ref client.Ref, change client.Change, do
 		if count != 1 {
 			entries = fmt.Sprintf("%d entries", count)
 		}
-		fmt.Fprintf(a.Out, "%s %s of %s/%s, version %d\n", done, entries, ref.Class, ref.ID, version)
+		fmt.Fprintf(a.Out, "%s %s of %s/%s", done, entries, ref.Class, ref.ID)
+		if version > 0 {
+			fmt.Fprintf(a.Out, ", version %d", version)
+		}
+		fmt.Fprintln(a.Out)
 	})
 }
 
@@ -250,6 +268,7 @@ func (p *pageFlags) add(cmd *cobra.Command) {
 func (a *app) objectList() *cobra.Command {
 	var partition string
 	var page pageFlags
+	var over transportFlags
 	cmd := &cobra.Command{
 		Use: "list CLASS", Short: "List the objects of a class", Aliases: []string{"ls", "l"},
 		Example: `  oaas object list shop.cart
@@ -257,7 +276,7 @@ func (a *app) objectList() *cobra.Command {
   oaas object list shop.cart --all -o json`,
 		Args: takes("CLASS"), ValidArgsFunction: a.complete(classes),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx, c, stop, err := a.client(cmd.Context())
+			ctx, c, stop, err := a.grid(cmd.Context(), &over)
 			if err != nil {
 				return err
 			}
@@ -285,6 +304,7 @@ func (a *app) objectList() *cobra.Command {
 	}
 	partitionFlag(cmd, &partition)
 	cmd.Flag("partition").Usage = "partition of the class; _ is all of them"
+	over.add(cmd)
 	page.add(cmd)
 	return cmd
 }

@@ -169,8 +169,9 @@ func value(data []byte) any {
 
 // Colours of terminals.
 const (
-	colorRed  = "31"
-	colorCyan = "36"
+	colorRed   = "31"
+	colorGreen = "32"
+	colorCyan  = "36"
 )
 
 // paint colours text on a terminal, unless NO_COLOR says otherwise.

@@ -17,7 +17,7 @@ func (a *app) result() *cobra.Command {
 	var partition string
 	var watch, cancel, raw bool
 	cmd := &cobra.Command{
-		Use: "result CLASS ID", Short: "Show, await or cancel an asynchronous call", Aliases: []string{"res"},
+		Use: "result CLASS ID", Short: "Show, await or cancel an asynchronous call", Aliases: []string{"res", "r"},
 		Long: `Show, await or cancel an asynchronous call, by the id that "oaas invoke --async" printed.
 
 The exit code is 0 for a call that is pending or succeeded, and 1 for one that failed or was cancelled.`,
@@ -38,7 +38,7 @@ The exit code is 0 for a call that is pending or succeeded, and 1 for one that f
 					return err
 				}
 			}
-			inv, err := a.await(cmd.Context(), c, at, args[1], watch)
+			inv, err := a.await(cmd.Context(), c, client.Call{Ref: at}, args[1], watch)
 			if err != nil {
 				return err
 			}
@@ -54,7 +54,7 @@ The exit code is 0 for a call that is pending or succeeded, and 1 for one that f
 }
 
 // await gives the call; with watch, once it has ended.
-func (a *app) await(ctx context.Context, c *client.Client, at client.Ref, id string, watch bool) (*client.Invocation, error) {
+func (a *app) await(ctx context.Context, c caller, call client.Call, id string, watch bool) (*client.Invocation, error) {
 	defer a.progress("waiting for the result")()
 	wait := time.Duration(0)
 	if watch {
@@ -62,7 +62,7 @@ func (a *app) await(ctx context.Context, c *client.Client, at client.Ref, id str
 	}
 	for {
 		asked := time.Now()
-		inv, err := c.Result(ctx, at, id, wait)
+		inv, err := c.Result(ctx, call, id, wait)
 		if err != nil || !watch || !inv.Pending() {
 			return inv, err
 		}

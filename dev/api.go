@@ -6,51 +6,83 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
 	"time"
 
+	"github.com/gin-gonic/gin"
+
 	"github.com/hpcclab/oaas-go/api/fault"
 	"github.com/hpcclab/oaas-go/dev/control"
+	"github.com/hpcclab/oaas-go/pm"
 	"github.com/hpcclab/oaas-go/runtime/runner"
 )
 
 // maxControlBody bounds the bodies of control requests.
 const maxControlBody = 64 << 10
 
-// controlHandler serves the control API. It can run code as the user who started the platform, so only this machine's programs may use it: a
-// web page in the user's browser (it sends Origin, or another Host) and other machines are refused.
-func (p *platform) controlHandler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("POST "+control.ProjectsPath, p.postProject)
-	mux.HandleFunc("GET "+control.ProjectsPath, func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, p.projectList()) })
-	mux.HandleFunc("DELETE "+control.ProjectsPath+"/{package}", p.deleteProject)
-	mux.HandleFunc("GET "+control.FunctionsPath, func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, p.functions()) })
-	mux.HandleFunc("GET "+control.FunctionsPath+"/{name}/logs", p.getLogs)
-	mux.HandleFunc("GET "+control.ActivityPath, p.getActivity)
-	mux.HandleFunc("GET "+control.StatusPath, func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, p.status()) })
-	p.compatRoutes(mux)
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		refuse(w, fault.New(fault.NotFound, "%s %s is no route of the control API", r.Method, r.URL.Path))
-	})
-	return localOnly(mux)
+// routes mounts the Package Manager's routes and the control API. They can run code as the user who started the platform, so only this machine's
+// programs may use them: a web page in the user's browser (it sends Origin, or another Host) and other machines are refused.
+func (p *platform) routes(r gin.IRouter) {
+	openAPIRoute(r, p.document)
+	pm.ProxyRoutes(r, p.gatewayOf)
+	r = r.Group("", localOnly)
+	p.manager.Routes(r)
+	for _, rt := range []struct {
+		method, path string
+		serve        http.HandlerFunc
+	}{
+		{http.MethodPost, control.ProjectsPath, p.postProject},
+		{http.MethodGet, control.ProjectsPath, func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, p.projectList()) }},
+		{http.MethodDelete, control.ProjectsPath + "/:package", p.deleteProject},
+		{http.MethodGet, control.FunctionsPath, func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, p.functions()) }},
+		{http.MethodGet, control.FunctionsPath + "/:name/logs", p.getLogs},
+		{http.MethodGet, control.ActivityPath, p.getActivity},
+		{http.MethodGet, control.StatusPath, func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, p.status()) }},
+	} {
+		r.Handle(rt.method, rt.path, func(c *gin.Context) {
+			for _, param := range c.Params {
+				c.Request.SetPathValue(param.Key, decoded(c.Request, param.Value))
+			}
+			rt.serve(c.Writer, c.Request)
+		})
+	}
+}
+
+// gatewayOf gives the gateway of this machine, which is that of its only environment.
+func (p *platform) gatewayOf(env string) http.Handler {
+	if env != "" && env != environmentName {
+		return nil
+	}
+	return p.gateway.Handler()
+}
+
+// decoded gives a part of the path, which the gateway's engine leaves as it came.
+func decoded(r *http.Request, part string) string {
+	if text, err := url.PathUnescape(part); err == nil && r.URL.RawPath != "" {
+		return text
+	}
+	return part
 }
 
 // localOnly refuses requests that a program of this machine would not send.
-func localOnly(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case !isLoopback(r.Host):
-			refuse(w, fault.New(fault.Forbidden, "host %q: the control API is for this machine only; use http://127.0.0.1 or http://localhost", r.Host))
-		case !isLoopback(r.RemoteAddr):
-			refuse(w, fault.New(fault.Forbidden, "the control API is for programs of the machine that the platform runs on"))
-		case r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") == "cross-site":
-			refuse(w, fault.New(fault.Forbidden, "the control API is not for web pages"))
-		default:
-			next.ServeHTTP(w, r)
-		}
-	})
+func localOnly(c *gin.Context) {
+	r := c.Request
+	var why error
+	switch {
+	case !isLoopback(r.Host):
+		why = fault.New(fault.Forbidden, "host %q: the control API is for this machine only; use http://127.0.0.1 or http://localhost", r.Host)
+	case !isLoopback(r.RemoteAddr):
+		why = fault.New(fault.Forbidden, "the control API is for programs of the machine that the platform runs on")
+	case r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") == "cross-site":
+		why = fault.New(fault.Forbidden, "the control API is not for web pages")
+	default:
+		return
+	}
+	refuse(c.Writer, why)
+	c.Abort()
 }
 
 // isLoopback reports whether a host, with or without a port, is this machine.
@@ -147,7 +179,7 @@ func (p *platform) deleteProject(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	if err := p.remove(r.Context(), r.PathValue("package"), purge); err != nil {
+	if err := p.manager.Remove(r.Context(), r.PathValue("package"), purge); err != nil {
 		refuse(w, err)
 		return
 	}

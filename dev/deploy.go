@@ -18,6 +18,7 @@ import (
 	"github.com/hpcclab/oaas-go/dev/project"
 	"github.com/hpcclab/oaas-go/odgm"
 	"github.com/hpcclab/oaas-go/odgm/condition"
+	"github.com/hpcclab/oaas-go/pm"
 	"github.com/hpcclab/oaas-go/runtime/builder"
 	"github.com/hpcclab/oaas-go/runtime/runner"
 )
@@ -30,44 +31,46 @@ const undoTimeout = 2 * time.Minute
 
 // load reads a project with everything checked that can be checked before it is built.
 func load(dir string) (*project.Project, error) {
-	return project.Load(dir, opackage.WithCondition(func(expression string) error {
-		_, err := condition.Compile(expression)
-		return err
-	}))
+	return project.Load(dir, withCondition)
 }
 
-// deploy brings up the project in a folder, or its newest source. Until everything of it has started, what was there before keeps serving; when
-// something fails, it goes on serving.
+// withCondition has documents checked for conditions that do not compile.
+var withCondition = opackage.WithCondition(func(expression string) error {
+	_, err := condition.Compile(expression)
+	return err
+})
+
+// deploy brings up the project in a folder, or its newest source: its package and its deployments go to the Package Manager as a whole. Until everything
+// of it has started, what was there before keeps serving; when something fails, it goes on serving.
 func (p *platform) deploy(ctx context.Context, dir string, tell report) (*deployment, error) {
 	proj, err := load(dir)
 	if err != nil {
 		return nil, err
 	}
-	release, err := p.claim(ctx, proj.Name)
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	// Somebody may have waited for another deployment; the source is read when it is one's turn.
+	// Somebody may have to wait for another deployment; the source is read when it is one's turn.
 	pkg := proj.Name
-	if proj, err = load(dir); err != nil {
-		return nil, err
-	}
-	if proj.Name != pkg {
-		return nil, fault.New(fault.Conflict, "the package was renamed from %s to %s meanwhile; deploy again", pkg, proj.Name)
-	}
-	old := p.project(pkg)
-	d, err := p.bringUp(ctx, proj, old, tell)
-	if err != nil {
-		p.disown(pkg, slotsOf(old))
-		if old != nil {
-			p.mu.Lock()
-			old.failure = err.Error()
-			p.mu.Unlock()
+	source := func() (*opackage.Package, string, error) {
+		if proj, err = load(dir); err != nil {
+			return nil, "", err
 		}
+		tell(control.Progress{Step: control.StepValidate, Message: proj.Name})
+		for _, warning := range proj.Warnings() {
+			tell(control.Progress{Step: control.StepValidate, Message: "warning: " + warning.Error()})
+		}
+		return proj.Package, proj.Dir, nil
+	}
+	err = p.manager.Apply(ctx, pkg, source, func(s pm.Step) {
+		tell(control.Progress{Step: s.Name, Function: s.Function, Message: s.Message, Millis: s.Took.Milliseconds()})
+	})
+	if err != nil {
 		return nil, err
 	}
-	return d, nil
+	if d := p.project(pkg); d != nil {
+		return d, nil
+	}
+	// Without classes there is nothing to call, so nothing runs.
+	idle := &opackage.Package{Name: pkg, Version: proj.Version}
+	return newDeployment(remembered{Dir: proj.Dir, Package: idle, Source: project.Fingerprint(proj.Dir, p.dataDir)}), nil
 }
 
 func slotsOf(d *deployment) map[string]*slot {
@@ -78,26 +81,20 @@ func slotsOf(d *deployment) map[string]*slot {
 }
 
 // bringUp does the steps of a deployment. The caller has the package's token.
-func (p *platform) bringUp(ctx context.Context, proj *project.Project, old *deployment, tell report) (*deployment, error) {
-	tell(control.Progress{Step: control.StepValidate, Message: proj.Name})
-	for _, warning := range proj.Warnings() {
-		tell(control.Progress{Step: control.StepValidate, Message: "warning: " + warning.Error()})
-	}
-	d := &deployment{
-		remembered: remembered{
-			Dir: proj.Dir, Package: proj.Package, Builds: map[string]rememberedFunc{}, Source: project.Fingerprint(proj.Dir, p.dataDir),
-		},
-		slots: map[string]*slot{}, specs: map[string]runner.Spec{}, modules: map[string]moduleSpec{},
+func (p *platform) bringUp(ctx context.Context, d, old *deployment, tell report) error {
+	proj := &project.Project{Dir: d.Dir, Package: d.Package}
+	if d.Dir != "" {
+		d.Source = project.Fingerprint(d.Dir, p.dataDir)
 	}
 	var names []string
 	for i := range proj.Functions {
 		names = append(names, proj.FunctionName(proj.Functions[i].Key))
 	}
 	if err := p.own(proj.Name, names); err != nil {
-		return nil, err
+		return err
 	}
 	if err := p.build(ctx, proj, d, tell); err != nil {
-		return nil, err
+		return err
 	}
 	undo, err := p.start(ctx, d, old, tell)
 	if err == nil {
@@ -105,10 +102,10 @@ func (p *platform) bringUp(ctx context.Context, proj *project.Project, old *depl
 	}
 	if err != nil {
 		undo()
-		return nil, err
+		return err
 	}
 	p.retire(context.WithoutCancel(ctx), d, old)
-	return d, nil
+	return nil
 }
 
 // build builds all functions that run here.

@@ -19,7 +19,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"google.golang.org/grpc"
@@ -51,6 +50,8 @@ type Config struct {
 	Projects []string
 	// ScaleToZeroGrace is how long a function's last instance stays without calls. Default: that of the runner, as on Knative.
 	ScaleToZeroGrace time.Duration
+	// FunctionErrorsOK answers 200 where a function failed by itself, as OaaS-RS's gateway does.
+	FunctionErrorsOK bool
 	// Version is shown to clients.
 	Version string
 	// Logger gets what has no place on the screen. Default: discard.
@@ -117,9 +118,13 @@ func (p *platform) serve(ctx context.Context, l net.Listener, registry *promethe
 	if err != nil {
 		return fmt.Errorf("settings of the gateway in the environment: %w", err)
 	}
+	gcfg.FunctionErrorsOK = gcfg.FunctionErrorsOK || p.cfg.FunctionErrorsOK
+	if p.document, err = OpenAPI(p.cfg.Version); err != nil {
+		return err
+	}
 	gw, err := gateway.New(observed{p.grid, p.activity}, gcfg, gateway.Options{
 		Logger: p.log, Registry: registry,
-		Mount: func(r gin.IRouter) { r.Any("/api/v1/*path", gin.WrapH(p.controlHandler())) },
+		Mount: p.routes,
 	})
 	if err != nil {
 		return err
@@ -128,6 +133,7 @@ func (p *platform) serve(ctx context.Context, l net.Listener, registry *promethe
 	if err != nil {
 		return err
 	}
+	p.gateway = gw
 	if err := p.restore(ctx); err != nil {
 		return err
 	}
@@ -217,7 +223,7 @@ func openDataDir(ctx context.Context, dir string) (string, *os.File, error) {
 	// Data is not for version control, wherever the folder lies; what else lies in it may be.
 	ignore := filepath.Join(abs, ".gitignore")
 	if _, err := os.Stat(ignore); errors.Is(err, os.ErrNotExist) {
-		if err := os.WriteFile(ignore, []byte("/.gitignore\n/builds/\n/classes/\n/lock\n/projects.json*\n"), 0o644); err != nil {
+		if err := os.WriteFile(ignore, []byte("/.gitignore\n/artifacts/\n/builds/\n/classes/\n/lock\n/pm.db\n/projects.json*\n"), 0o644); err != nil {
 			return "", nil, errors.Join(fmt.Errorf("write data folder: %w", err), lock.Close())
 		}
 	}

@@ -296,17 +296,20 @@ func TestRunRefuses(t *testing.T) {
 	}
 }
 
+// oneClass has a function do something.
+const oneClass = "classes: [{key: c, function_bindings: [{name: m, function_key: fn}]}]\n"
+
 func TestDeployRefuses(t *testing.T) {
 	r := open(t, t.TempDir())
 	for name, c := range map[string]struct{ pkg, want string }{
 		"no package":   {"", "is no project"},
 		"not yaml":     {"name: [", "oaas-package.yaml"},
 		"unknown key":  {"name: shop\nclases: []\n", `did you mean "classes"?`},
-		"no source":    {"name: shop\nfunctions: [{key: fn, source: nowhere}]\n", "nowhere"},
-		"image only":   {"name: shop\nfunctions: [{key: fn, provision_config: {container_image: x}}]\n", "only a container image"},
+		"no source":    {"name: shop\n" + oneClass + "functions: [{key: fn, source: nowhere}]\n", "nowhere"},
+		"image only":   {"name: shop\n" + oneClass + "functions: [{key: fn, provision_config: {container_image: x}}]\n", "only a container image"},
 		"bad scaling":  {"name: shop\nfunctions: [{key: fn, command: [sh], runtime: command, scaling: {autoscaling.knative.dev/windw: 6s}}]\n", "windw"},
-		"reserved env": {"name: shop\nfunctions: [{key: fn, command: [sh], runtime: command, config: {PORT: \"1\"}}]\n", "PORT"},
-		"no program":   {"name: shop\nfunctions: [{key: fn, command: [no-such-program], runtime: command}]\n", "no-such-program"},
+		"reserved env": {"name: shop\n" + oneClass + "functions: [{key: fn, command: [sh], runtime: command, config: {PORT: \"1\"}}]\n", "PORT"},
+		"no program":   {"name: shop\n" + oneClass + "functions: [{key: fn, command: [no-such-program], runtime: command}]\n", "no-such-program"},
 		"bad condition": {`
 name: shop
 classes:
@@ -342,7 +345,7 @@ func TestFunctionNamesAreOwned(t *testing.T) {
 	folders := map[string]string{}
 	for name, key := range dirs {
 		folders[name] = t.TempDir()
-		write(t, filepath.Join(folders[name], "oaas-package.yaml"), "name: "+name+"\nfunctions: [{key: "+key+", url: \"http://127.0.0.1:1\"}]\n")
+		write(t, filepath.Join(folders[name], "oaas-package.yaml"), "name: "+name+"\n"+strings.ReplaceAll(oneClass, "fn", key)+"functions: [{key: "+key+", url: \"http://127.0.0.1:1\"}]\n")
 	}
 	r.deploy(folders["a"])
 	_, err := r.client.Deploy(t.Context(), folders["a-b"], func(control.Progress) {})

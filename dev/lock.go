@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hpcclab/oaas-go/api/fault"
+	"github.com/hpcclab/oaas-go/internal/filelock"
 )
 
 // lockName is the file whose lock says that a process uses the data folder. Its text is that process's id, for people.
@@ -42,7 +43,7 @@ func lockDir(ctx context.Context, dir string) (*os.File, error) {
 	}
 	taken, err := false, error(nil)
 	wait(ctx, func() bool {
-		taken, err = tryLock(f)
+		taken, err = filelock.Try(f)
 		return taken || err != nil
 	})
 	if err != nil {

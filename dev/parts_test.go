@@ -53,30 +53,6 @@ func TestActivityKeepsTheNewest(t *testing.T) {
 	}
 }
 
-func TestProjectsFile(t *testing.T) {
-	dir := t.TempDir()
-	if list, err := loadProjects(dir); err != nil || list != nil {
-		t.Errorf("without a file: %v, %v", list, err)
-	}
-	one := remembered{Dir: "/x", Package: &opackage.Package{Name: "shop"}, Builds: map[string]rememberedFunc{"fn": {Command: []string{"a"}}}}
-	if err := saveProjects(dir, map[string]remembered{"shop": one}); err != nil {
-		t.Fatal(err)
-	}
-	list, err := loadProjects(dir)
-	if err != nil || len(list) != 1 || list[0].Package.Name != "shop" || list[0].Builds["fn"].Command[0] != "a" {
-		t.Errorf("loaded %+v, %v", list, err)
-	}
-	if left, _ := filepath.Glob(filepath.Join(dir, "*.new-*")); len(left) > 0 {
-		t.Errorf("left behind: %v", left)
-	}
-	for _, bad := range []string{"", "{", "[{}]", `[{"package":{}}]`, `{"a":1}`, "\x00"} {
-		write(t, filepath.Join(dir, projectsName), bad)
-		if _, err := loadProjects(dir); err == nil || !strings.Contains(err.Error(), projectsName) {
-			t.Errorf("%q: %v", bad, err)
-		}
-	}
-}
-
 func TestTranslate(t *testing.T) {
 	pkg, err := opackage.ParseYAML([]byte(`
 name: shop
@@ -259,6 +235,7 @@ func TestBuildThatWritesIntoTheSource(t *testing.T) {
 	write(t, filepath.Join(dir, "run.sh"), "exec python3 -m http.server --bind 127.0.0.1 $PORT\n")
 	write(t, filepath.Join(dir, "oaas-package.yaml"), `
 name: shop
+`+oneClass+`
 functions:
   - {key: fn, build: [sh, -c, "date +%s%N > built.txt; echo x >> builds.log"], command: [sh, run.sh]}
 `)

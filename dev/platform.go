@@ -13,8 +13,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/hpcclab/oaas-go/api/fault"
+	"github.com/hpcclab/oaas-go/api/opackage"
 	"github.com/hpcclab/oaas-go/dev/control"
+	"github.com/hpcclab/oaas-go/gateway"
 	"github.com/hpcclab/oaas-go/odgm"
+	"github.com/hpcclab/oaas-go/pm"
 	"github.com/hpcclab/oaas-go/runtime/builder"
 	"github.com/hpcclab/oaas-go/runtime/runner"
 	"github.com/hpcclab/oaas-go/runtime/wasm"
@@ -32,6 +35,10 @@ type platform struct {
 	runner   *runner.Runner
 	modules  *wasm.Host
 	builder  builder.Builder
+	store    *pm.Bolt
+	manager  *pm.Manager
+	gateway  *gateway.Gateway // from before the first request
+	document []byte           // OpenAPI
 	activity *activity
 
 	// stopping ends when the platform begins to stop; the goroutines in work end with it.
@@ -56,6 +63,13 @@ type deployment struct {
 	classes []odgm.Class
 	// failure says why the newest source is not what is being served.
 	failure string
+}
+
+func newDeployment(r remembered) *deployment {
+	if r.Builds == nil {
+		r.Builds = map[string]rememberedFunc{}
+	}
+	return &deployment{remembered: r, slots: map[string]*slot{}, specs: map[string]runner.Spec{}, modules: map[string]moduleSpec{}}
 }
 
 // counts is what the platform counts of a function.
@@ -89,14 +103,33 @@ func openPlatform(cfg Config, dataDir, url string, registry *prometheus.Registry
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the object data grid: %w", err), p.runner.Close(context.Background()), p.modules.Close(context.Background()))
 	}
+	if err := p.openManager(); err != nil {
+		return nil, errors.Join(err, p.close(context.Background()))
+	}
 	return p, nil
+}
+
+// openManager opens the Package Manager, of which this platform is the only environment.
+func (p *platform) openManager() (err error) {
+	if p.store, err = pm.OpenBolt(filepath.Join(p.dataDir, storeName)); err != nil {
+		return err
+	}
+	p.manager, err = pm.New(pm.Options{
+		Store: p.store, Environments: []pm.Environment{environment{p}}, Logger: p.log, Validate: []opackage.ValidateOption{withCondition},
+		ArtifactDir: filepath.Join(p.dataDir, "artifacts"), ArtifactURL: p.url, DeleteCascade: os.Getenv("PACKAGE_DELETE_CASCADE") == "true",
+	})
+	return err
 }
 
 // close ends everything in order: no more changes, no more calls, no more functions. When ctx ends first, what is left is cut off.
 func (p *platform) close(ctx context.Context) error {
 	p.stop()
 	p.work.Wait()
-	return errors.Join(p.grid.Close(ctx), p.runner.Close(ctx), p.modules.Close(ctx))
+	err := errors.Join(p.grid.Close(ctx), p.runner.Close(ctx), p.modules.Close(ctx))
+	if p.store != nil {
+		err = errors.Join(err, p.store.Close())
+	}
+	return err
 }
 
 // claim takes the token of a package, so that one change of it is made at a time.
@@ -127,48 +160,29 @@ func (p *platform) project(pkg string) *deployment {
 
 // remember makes a deployment the one that is being served, on disk first.
 func (p *platform) remember(d *deployment) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	list := make(map[string]remembered, len(p.projects)+1)
-	for name, other := range p.projects {
-		list[name] = other.remembered
-	}
-	list[d.Package.Name] = d.remembered
-	if err := saveProjects(p.dataDir, list); err != nil {
+	if err := saveProject(context.Background(), p.store, &d.remembered); err != nil {
 		return err
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.projects[d.Package.Name] = d
 	return nil
 }
 
 // forget takes a package out of the list of what is deployed.
 func (p *platform) forget(pkg string) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	list := make(map[string]remembered, len(p.projects))
-	for name, other := range p.projects {
-		if name != pkg {
-			list[name] = other.remembered
-		}
-	}
-	if err := saveProjects(p.dataDir, list); err != nil {
+	if err := dropProject(context.Background(), p.store, pkg); err != nil {
 		return err
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	delete(p.projects, pkg)
 	return nil
 }
 
-// remove deletes a project: nothing new gets in, what runs ends. With purge its objects go too.
-func (p *platform) remove(ctx context.Context, pkg string, purge bool) error {
-	release, err := p.claim(ctx, pkg)
-	if err != nil {
-		return err
-	}
-	defer release()
-	d := p.project(pkg)
-	if d == nil {
-		return fault.New(fault.NotFound, "no project of package %q is deployed", pkg)
-	}
+// remove takes a deployment away: nothing new gets in, what runs ends. With purge its objects go too. The caller has the package's token.
+func (p *platform) remove(ctx context.Context, d *deployment, purge bool) error {
+	pkg := d.Package.Name
 	p.unwatch(d.Dir)
 	if err := p.forget(pkg); err != nil {
 		return err

@@ -10,13 +10,15 @@ import (
 
 	"github.com/hpcclab/oaas-go/dev/control"
 	"github.com/hpcclab/oaas-go/dev/project"
-	"github.com/hpcclab/oaas-go/runtime/runner"
 )
 
 // restore serves again what was deployed when the platform ended. Classes and objects are there when it returns; functions start meanwhile, and
 // calls wait for them. What cannot be served is reported and left as it is on disk.
 func (p *platform) restore(ctx context.Context) error {
-	list, err := loadProjects(p.dataDir)
+	if err := p.migrate(ctx); err != nil {
+		return err
+	}
+	list, err := loadProjects(ctx, p.store)
 	if err != nil {
 		return err
 	}
@@ -25,7 +27,7 @@ func (p *platform) restore(ctx context.Context) error {
 		d, err := p.restoreProject(ctx, r)
 		if err != nil {
 			p.problem(control.Activity{
-				Package: r.Package.Name, Message: fmt.Sprintf("serve %s again: %v", r.Package.Name, err), Hint: "deploy it again with: oaas func deploy " + r.Dir,
+				Package: r.Package.Name, Message: fmt.Sprintf("serve %s again: %v", r.Package.Name, err), Hint: deployHint(&r),
 			})
 			d.failure = err.Error()
 		}
@@ -34,12 +36,17 @@ func (p *platform) restore(ctx context.Context) error {
 		p.mu.Unlock()
 		p.work.Go(func() { p.restart(p.stopping, d) })
 	}
+	p.work.Go(func() {
+		if err := p.manager.Reconcile(p.stopping); err != nil && p.stopping.Err() == nil {
+			p.problem(control.Activity{Message: fmt.Sprintf("finish what was being deployed: %v", err), Hint: "deploy it again, or delete the deployment"})
+		}
+	})
 	return nil
 }
 
 // restoreProject makes the classes of a project known. The deployment is given also when that fails.
 func (p *platform) restoreProject(ctx context.Context, r remembered) (*deployment, error) {
-	d := &deployment{remembered: r, slots: map[string]*slot{}, specs: map[string]runner.Spec{}, modules: map[string]moduleSpec{}}
+	d := newDeployment(r)
 	var names []string
 	for i := range r.Package.Functions {
 		f := &r.Package.Functions[i]
@@ -113,7 +120,7 @@ func (p *platform) restart(ctx context.Context, d *deployment) {
 	}
 	starts.Wait()
 	release()
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || d.Dir == "" {
 		return
 	}
 	seen := d.Source

@@ -1,21 +1,14 @@
 package dev
 
 import (
+	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"maps"
-	"os"
-	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/hpcclab/oaas-go/api/opackage"
+	"github.com/hpcclab/oaas-go/pm"
 )
-
-// projectsName is the file in the data folder that remembers what is deployed.
-const projectsName = "projects.json"
 
 // remembered is a deployment as it is kept on disk: enough to serve it again without looking at its source.
 type remembered struct {
@@ -23,8 +16,10 @@ type remembered struct {
 	Deployed time.Time                 `json:"deployed"`
 	Package  *opackage.Package         `json:"package"`
 	Builds   map[string]rememberedFunc `json:"functions"`
-	// Source is the hash of the sources that it was made from.
+	// Source is the hash of the sources that it was made from, "" for a document without a folder.
 	Source string `json:"source"`
+	// Units are what the Package Manager knows it by, by the keys of the deployments.
+	Units map[string]rememberedUnit `json:"units"`
 }
 
 // rememberedFunc is how a built function is started.
@@ -36,75 +31,52 @@ type rememberedFunc struct {
 	Env     []string `json:"env,omitempty"`
 }
 
-// loadProjects reads what is deployed; nothing when there is no file.
-func loadProjects(dir string) ([]remembered, error) {
-	path := filepath.Join(dir, projectsName)
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+// rememberedUnit is a unit of the Package Manager's.
+type rememberedUnit struct {
+	ID      string    `json:"id"`
+	Created time.Time `json:"created"`
+}
+
+// storeName is the file in the data folder that has the Package Manager's records and, under localPrefix, what this machine serves.
+const (
+	storeName   = "pm.db"
+	localPrefix = "local/"
+)
+
+// loadProjects reads what is deployed, in the order of the packages' names.
+func loadProjects(ctx context.Context, store pm.Store) ([]remembered, error) {
+	records, err := store.List(ctx, localPrefix)
 	if err != nil {
-		return nil, fmt.Errorf("read deployed projects: %w", err)
+		return nil, fmt.Errorf("read what is deployed: %w", err)
 	}
-	var list []remembered
-	if err := json.Unmarshal(text, &list); err != nil {
-		return nil, fmt.Errorf("read deployed projects: %s: %w", path, err)
-	}
-	for i, r := range list {
-		if r.Package == nil || r.Package.Name == "" {
-			return nil, fmt.Errorf("read deployed projects: %s: project %d has no package", path, i)
+	list := make([]remembered, len(records))
+	for i, r := range records {
+		if err := json.Unmarshal(r.Value, &list[i]); err != nil {
+			return nil, fmt.Errorf("read what is deployed: %s: %w", r.Key, err)
+		}
+		if list[i].Package == nil || list[i].Package.Name == "" {
+			return nil, fmt.Errorf("read what is deployed: %s has no package", r.Key)
 		}
 	}
 	return list, nil
 }
 
-// saveProjects replaces the file; after a crash at any moment it has the old list or the new one.
-func saveProjects(dir string, projects map[string]remembered) error {
-	list := make([]remembered, 0, len(projects))
-	for _, name := range slices.Sorted(maps.Keys(projects)) {
-		list = append(list, projects[name])
+// saveProject remembers a deployment; after a crash at any moment there is the old one or the new one.
+func saveProject(ctx context.Context, store pm.Store, r *remembered) error {
+	text, err := json.Marshal(r)
+	if err == nil {
+		err = store.Write(ctx, pm.Change{Key: localPrefix + r.Package.Name, Value: text})
 	}
-	text, err := json.MarshalIndent(list, "", "  ")
 	if err != nil {
-		return fmt.Errorf("save deployed projects: %w", err)
-	}
-	if err := writeWhole(filepath.Join(dir, projectsName), append(text, '\n')); err != nil {
-		return fmt.Errorf("save deployed projects: %w", err)
+		return fmt.Errorf("remember what is deployed: %w", err)
 	}
 	return nil
 }
 
-// writeWhole writes a file so that it is there whole or not at all.
-func writeWhole(path string, text []byte) error {
-	draft, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*")
-	if err != nil {
-		return err
+// dropProject forgets a deployment.
+func dropProject(ctx context.Context, store pm.Store, pkg string) error {
+	if err := store.Write(ctx, pm.Change{Key: localPrefix + pkg}); err != nil {
+		return fmt.Errorf("forget what is deployed: %w", err)
 	}
-	defer os.Remove(draft.Name()) //nolint:errcheck // renamed already when all went well
-	if _, err := draft.Write(text); err != nil {
-		draft.Close()
-		return err
-	}
-	if err := draft.Sync(); err != nil {
-		draft.Close()
-		return err
-	}
-	if err := draft.Close(); err != nil {
-		return err
-	}
-	if err := os.Rename(draft.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// syncDir makes a rename last. Where folders cannot be synced, the file system takes care of it.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	_ = d.Sync()
 	return nil
 }

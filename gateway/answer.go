@@ -90,10 +90,29 @@ func (x *exchange) fail(err error) {
 	switch fe.Code {
 	case fault.InvalidObjectID:
 		x.g.metrics.idRejected.Inc()
+	case fault.FunctionError:
+		if x.g.cfg.FunctionErrorsOK {
+			x.failOK(fe)
+			return
+		}
 	case fault.Internal:
 		x.g.log.Error("request failed", "method", x.r.Method, "path", x.r.URL.Path, "error", err)
 	}
 	x.writeFault(fe, status)
+}
+
+// failOK answers 200 with what a function said of its failure, for clients that rely on it.
+func (x *exchange) failOK(fe *fault.Error) {
+	x.w.Header()["Oaas-Error"] = []string{string(fe.Code)}
+	contentType := contentOctets
+	if fe.ContentType != "" {
+		contentType = []string{fe.ContentType}
+	}
+	body := fe.Body
+	if len(body) == 0 {
+		body = []byte(fe.Message)
+	}
+	x.send(http.StatusOK, contentType, body)
 }
 
 // writeFault answers with a fault: in the form of OaaS-RS, as RFC 9457 problem if the client asks for that, or with what a function said.

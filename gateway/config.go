@@ -36,6 +36,9 @@ type Config struct {
 	// CORSOrigins are the web origins that may use the data routes from a browser: "*" for any, none to send no CORS headers
 	// (CORS_ORIGINS, separated by commas; "none" for none).
 	CORSOrigins []string
+	// FunctionErrorsOK answers 200 where a method or function failed by itself, with what it said as body, as OaaS-RS's gateway does
+	// (FUNCTION_ERRORS_OK, true or false). The header Oaas-Error still tells.
+	FunctionErrorsOK bool
 	// Streams bounds the streams of changes.
 	Streams StreamConfig
 }
@@ -115,6 +118,7 @@ func FromEnv(lookup func(string) (string, bool)) (Config, error) {
 		}
 		return nil
 	})
+	read("FUNCTION_ERRORS_OK", boolean(&cfg.FunctionErrorsOK))
 	cfg.Streams.read(read)
 	if err := errors.Join(errs...); err != nil {
 		return Config{}, err
@@ -155,6 +159,15 @@ func integer[N int | int64](field *N) func(string) error {
 			return errors.New("not an integer")
 		}
 		*field = N(n)
+		return nil
+	}
+}
+
+func boolean(field *bool) func(string) error {
+	return func(text string) (err error) {
+		if *field, err = strconv.ParseBool(text); err != nil {
+			return errors.New("neither true nor false")
+		}
 		return nil
 	}
 }

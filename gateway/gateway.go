@@ -163,5 +163,8 @@ func (g *Gateway) Handler() http.Handler { return g.handler }
 // and is called before Handler and Serve.
 func (g *Gateway) Front(wrap func(next http.Handler) http.Handler) { g.handler = wrap(g.handler) }
 
+// Routes lists the routes of the engine: the gateway's own, and those that Options.Mount added.
+func (g *Gateway) Routes() gin.RoutesInfo { return g.engine.Routes() }
+
 // Stopping ends when the gateway begins to drain; handlers of long streams watch it.
 func (g *Gateway) Stopping() <-chan struct{} { return g.stopping.Done() }

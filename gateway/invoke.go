@@ -148,6 +148,9 @@ func (x *exchange) sendAnswer(answer *call.Answer) {
 	status := http.StatusOK
 	if answer.Status != 0 {
 		status = answer.Status
+		if status >= http.StatusBadRequest && x.g.cfg.FunctionErrorsOK {
+			status, h["Oaas-Error"] = http.StatusOK, []string{string(fault.FunctionError)}
+		}
 		for name, values := range answer.Header {
 			if !ownHeaders[name] {
 				h[name] = values

@@ -65,6 +65,22 @@ func TestMethodsChangeTheirObject(t *testing.T) {
 	}
 }
 
+// With the switch on, what a function says of its failure comes with 200, as from OaaS-RS; everything else stays an error.
+func TestFunctionErrorsOK(t *testing.T) {
+	var ran atomic.Int64
+	refuse := func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no tea", http.StatusTeapot) }
+	r := newRig(t, rigOptions{methods: counting(&ran), stateless: refuse, cfg: func(c *Config) { c.FunctionErrorsOK = true }})
+	for path, want := range map[string]string{record0 + "/objects/c1/invokes/teapot": "short and stout", record0 + "/invokes/echo": "no tea\n"} {
+		got := r.must(http.StatusOK, http.MethodPost, path, "")
+		if got.body != want || got.code() != "FUNCTION_ERROR" {
+			t.Errorf("%s: got %q %v", path, got.body, got.header)
+		}
+	}
+	if got := r.do(http.MethodPost, record0+"/objects/c1/invokes/nobody", ""); got.status != http.StatusNotFound {
+		t.Errorf("unknown method: %d %s", got.status, got.body)
+	}
+}
+
 func TestMethodsTakeCloudEvents(t *testing.T) {
 	var ran atomic.Int64
 	r := newRig(t, rigOptions{methods: counting(&ran)})

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,7 +11,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +22,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/hpcclab/oaas-go/api/function"
+	"github.com/hpcclab/oaas-go/internal/openapi"
+	"github.com/hpcclab/oaas-go/internal/openapi/conform"
 	"github.com/hpcclab/oaas-go/odgm"
 	"github.com/hpcclab/oaas-go/odgm/call"
 	"github.com/hpcclab/oaas-go/odgm/object"
@@ -32,7 +37,22 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(runner{m})
+}
+
+// runner makes sure that the tests together had every answer of success that is documented.
+type runner struct{ *testing.M }
+
+func (r runner) Run() int {
+	code := r.M.Run()
+	if code == 0 && flag.Lookup("test.run").Value.String() == "" {
+		stream := func(answer string) bool { return strings.HasSuffix(answer, "_events 200") } // those are read by clients of their own
+		if unseen := slices.DeleteFunc(documented().Unseen(), stream); len(unseen) > 0 {
+			fmt.Println("no test has had these documented answers:", unseen)
+			code = 1
+		}
+	}
+	return code
 }
 
 // method is what a function of the tests does with a call.
@@ -233,8 +253,27 @@ func (r *rig) try(method, path string, body io.Reader, headers ...string) (answe
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
+	if err == nil && method != http.MethodHead {
+		if err := documented().Check(method, req.URL.EscapedPath(), res.StatusCode, res.Header.Get("Content-Type"), text); err != nil {
+			r.t.Errorf("the answer is not as documented: %v", err)
+		}
+	}
 	return answer{res.StatusCode, res.Header, string(text)}, err
 }
+
+// documented checks answers against the document of the gateway's operations.
+var documented = sync.OnceValue(func() *conform.Checker {
+	s := openapi.NewSchemas()
+	text, err := openapi.Document(openapi.Info{}, s, Operations(s))
+	if err != nil {
+		panic(err)
+	}
+	checker, err := conform.New(text)
+	if err != nil {
+		panic(err)
+	}
+	return checker
+})
 
 // must sends a request that has to succeed with that status.
 func (r *rig) must(status int, method, path, body string, headers ...string) answer {

@@ -153,7 +153,7 @@ func TestRequestsInFlightAreBounded(t *testing.T) {
 	if got.status != http.StatusTooManyRequests || got.code() != "BUSY" || got.header.Get("Retry-After") != "1" {
 		t.Errorf("over the limit: %d %s %v", got.status, got.body, got.header)
 	}
-	r.must(http.StatusOK, http.MethodGet, "/healthz", "")
+	r.must(http.StatusOK, http.MethodGet, "/health", "")
 	r.must(http.StatusOK, http.MethodGet, "/metrics", "")
 	close(release)
 	if got := <-done; got.status != http.StatusNotFound {

@@ -213,8 +213,8 @@ func (x *exchange) subscribe(w watch) (*subscription, error) {
 // close ends the stream for a reason.
 func (s *subscription) close(reason string) {
 	s.Close()
+	s.g.streams.ended.WithLabelValues(reason).Inc() // before it no longer counts as open, so that the two add up
 	s.release()
-	s.g.streams.ended.WithLabelValues(reason).Inc()
 }
 
 // writers buffer what is sent at a time; a stream has one only while it sends.

@@ -32,7 +32,23 @@ func ParseJSON(data []byte, opts ...ParseOption) (*Package, error) {
 	return parse(data, jsonTree, decoder{}, opts)
 }
 
+// ParseDeploymentJSON reads one deployment in JSON, as ParseJSON reads a package.
+func ParseDeploymentJSON(data []byte, opts ...ParseOption) (*Deployment, error) {
+	d := new(Deployment)
+	_, err := parseInto(d, data, jsonTree, decoder{}, opts)
+	return d, err
+}
+
 func parse(data []byte, tree func([]byte) (*yaml.Node, error), d decoder, opts []ParseOption) (*Package, error) {
+	p := new(Package)
+	var err error
+	if p.places, err = parseInto(p, data, tree, d, opts); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func parseInto(into any, data []byte, tree func([]byte) (*yaml.Node, error), d decoder, opts []ParseOption) (*places, error) {
 	var config parseConfig
 	for _, opt := range opts {
 		opt(&config)
@@ -42,11 +58,7 @@ func parse(data []byte, tree func([]byte) (*yaml.Node, error), d decoder, opts [
 	if err != nil {
 		return nil, inFile(err, config.file)
 	}
-	p := new(Package)
-	if p.places, err = d.decode(root, p); err != nil {
-		return nil, err
-	}
-	return p, nil
+	return d.decode(root, into)
 }
 
 func readTree(data []byte, tree func([]byte) (*yaml.Node, error)) (*yaml.Node, error) {

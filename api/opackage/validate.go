@@ -14,6 +14,9 @@ func WithCondition(compile func(expression string) error) ValidateOption {
 	return func(v *validator) { v.compile = compile }
 }
 
+// WithAbsoluteSource allows functions a source that is an absolute path, for documents that come without a folder.
+func WithAbsoluteSource() ValidateOption { return func(v *validator) { v.absoluteSource = true } }
+
 // Validate checks everything that can be known from the document alone and gives all that is wrong, as [ValidationErrors], or nil.
 // Problems carry their position if the document was parsed, which is wrong where the document was changed since.
 //
@@ -33,12 +36,14 @@ func (p *Package) Validate(opts ...ValidateOption) error {
 // validator collects what is wrong with one package. Its indexes keep the time linear in the size of the document.
 type validator struct {
 	collector
-	p          *Package
-	compile    func(string) error
-	classes    map[string]*Class
-	functions  map[string]*Function
-	methods    map[*Class]map[string]*Binding
-	partitions map[string]uint32 // of a class key, the most partitions that one of its deployments has
+	p       *Package
+	compile func(string) error
+	// absoluteSource allows absolute paths of source folders.
+	absoluteSource bool
+	classes        map[string]*Class
+	functions      map[string]*Function
+	methods        map[*Class]map[string]*Binding
+	partitions     map[string]uint32 // of a class key, the most partitions that one of its deployments has
 }
 
 func newValidator(p *Package) *validator {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/url"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -21,7 +22,7 @@ func (v *validator) function(at string, f *Function) {
 		v.fail(at+".command", "the runtime command needs a command")
 	}
 	if f.Source != "" {
-		v.check(at+".source", checkSource(f.Source))
+		v.check(at+".source", checkSource(f.Source, v.absoluteSource))
 	}
 	v.argv(at+".build", f.Build)
 	v.argv(at+".command", f.Command)
@@ -95,11 +96,13 @@ func (v *validator) wasm(at string, f *Function) {
 	}
 }
 
-// checkSource wants a folder that means the same on every machine.
-func checkSource(source string) string {
+// checkSource wants a folder that means the same on every machine, unless absolute ones are allowed.
+func checkSource(source string, absolute bool) string {
 	switch {
 	case strings.ContainsRune(source, 0):
 		return "holds a NUL character"
+	case absolute && filepath.IsAbs(source):
+		return ""
 	case strings.Contains(source, `\`):
 		return quote(source) + " holds a backslash; write / between folders"
 	case path.IsAbs(source) || len(source) > 1 && source[1] == ':':

@@ -42,6 +42,10 @@ type Answer struct {
 	// Version is the object's version after the call, 0 if the platform did not say.
 	Version uint64
 	Payload []byte
+	// Empty says that there was no payload at all; only gRPC and Zenoh tell that from one without bytes.
+	Empty bool
+	// Headers are what a function said beside its payload, over gRPC and Zenoh.
+	Headers map[string]string
 }
 
 // Invoke calls a method and waits for its answer.
@@ -111,9 +115,9 @@ func resultPath(at Ref, id string) string {
 	return path("api", "class", at.Class, at.partition(), "results", id)
 }
 
-// Result gives an asynchronous call; with wait, it is asked for again until it has ended or that time is over.
-func (c *Client) Result(ctx context.Context, at Ref, id string, wait time.Duration) (*Invocation, error) {
-	r := request{method: http.MethodGet, path: resultPath(at, id)}
+// Result gives an asynchronous call; with wait, once it has ended or that time is over. Of the call only the class and the partition count.
+func (c *Client) Result(ctx context.Context, call Call, id string, wait time.Duration) (*Invocation, error) {
+	r := request{method: http.MethodGet, path: resultPath(call.Ref, id)}
 	if wait > 0 {
 		r.query = url.Values{"wait": {wait.String()}}
 	}

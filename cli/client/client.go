@@ -28,6 +28,9 @@ const maxAnswer = 256 << 20
 type Client struct {
 	base string
 	http *http.Client
+
+	// Retries is how often a request that may be repeated is sent again when the platform is not there, or says that it cannot serve now.
+	Retries int
 }
 
 // New makes a client of the platform at base, an http or https URL.
@@ -53,10 +56,15 @@ type Failure struct {
 	Status  int
 	Code    string
 	Message string
-	// Body and ContentType are the whole answer when a function said no.
+	// Body and ContentType are the whole answer.
 	Body        []byte
 	ContentType string
+	// Cause is the transport's own error, if it has one.
+	Cause error
 }
+
+// Unwrap gives the cause.
+func (f *Failure) Unwrap() error { return f.Cause }
 
 // Error gives the platform's words.
 func (f *Failure) Error() string {
@@ -100,7 +108,10 @@ func path(segments ...string) string {
 }
 
 // send gives the answer if it is a success; the caller closes its body.
-func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
+func (c *Client) send(ctx context.Context, r request) (*http.Response, error) { return c.again(ctx, r) }
+
+// once is send without retries.
+func (c *Client) once(ctx context.Context, r request) (*http.Response, error) {
 	target := c.base + r.path
 	if len(r.query) > 0 {
 		target += "?" + r.query.Encode()
@@ -154,23 +165,34 @@ func failure(resp *http.Response) error {
 		return fmt.Errorf("read the answer (status %d): %w", resp.StatusCode, err)
 	}
 	f.Code = resp.Header.Get("Oaas-Error")
-	var shape struct {
-		Error struct{ Code, Message string } `json:"error"`
+	f.Body, f.Message = text, strings.TrimSpace(string(text))
+	code, message := saidError(text)
+	if message != "" {
+		f.Message = message
 	}
-	fits := json.Unmarshal(text, &shape) == nil && shape.Error.Message != ""
 	switch {
 	case f.Code == functionError:
-		f.Body, f.Message = text, strings.TrimSpace(string(text))
-		if fits {
-			f.Message = shape.Error.Message
-		}
 		f.Message = fmt.Sprintf("the function answered %d: %s", f.Status, f.Message)
-	case fits:
-		f.Code, f.Message = shape.Error.Code, shape.Error.Message
-	default:
-		f.Body, f.Message = text, strings.TrimSpace(string(text))
+	case code != "":
+		f.Code = code
 	}
 	return f
+}
+
+// saidError reads {"error":{"code","message"}} of the gateway and {"error":"message"} of the Package Manager; else both are "".
+func saidError(text []byte) (code, message string) {
+	var shape struct{ Error json.RawMessage }
+	if json.Unmarshal(text, &shape) != nil {
+		return "", ""
+	}
+	var full struct{ Code, Message string }
+	if json.Unmarshal(shape.Error, &full) == nil && full.Message != "" {
+		return full.Code, full.Message
+	}
+	if json.Unmarshal(shape.Error, &message) != nil {
+		return "", ""
+	}
+	return "", message
 }
 
 // fetch sends a request and decodes its JSON answer into out, unless out is nil.

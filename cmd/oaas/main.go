@@ -10,5 +10,5 @@ import (
 
 func main() {
 	runner.MaybeRunGuard()
-	os.Exit(cli.Main(os.Args[1:]))
+	os.Exit(cli.Main(os.Args))
 }

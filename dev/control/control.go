@@ -8,7 +8,7 @@ import "time"
 // Paths of the control API.
 const (
 	ProjectsPath  = "/api/v1/projects"
-	FunctionsPath = "/api/v1/functions"
+	FunctionsPath = "/api/v1/local/functions"
 	ActivityPath  = "/api/v1/activity"
 	StatusPath    = "/api/v1/status"
 )

@@ -29,6 +29,9 @@ func start(ctx context.Context, t *table, cfg config) error {
 		ready = append(ready, took)
 		p.kill()
 	}
+	if err := commandStarts(ctx, t, p); err != nil {
+		return err
+	}
 	slices.Sort(ready)
 	t.note("`oaas dev` ready, p50 of 5", fmt.Sprintf("%d ms", ready[2].Milliseconds()))
 	if _, err := p.start(ctx, "--scale-to-zero-grace", "100ms"); err != nil {
@@ -44,6 +47,23 @@ func start(ctx context.Context, t *table, cfg config) error {
 		t.note("size of the binary", fmt.Sprintf("%.0f MB", float64(info.Size())/1e6))
 	}
 	return coldStarts(ctx, t, p)
+}
+
+// commandStarts measures commands that do nothing: the start of the process and the definition of all commands. At most 50 ms are wanted.
+func commandStarts(ctx context.Context, t *table, p *platform) error {
+	for _, args := range [][]string{{"version"}, {"--help"}} {
+		var times []time.Duration
+		for range 21 {
+			begun := time.Now()
+			if out, err := runOaas(ctx, p, args...); err != nil {
+				return fmt.Errorf("oaas %s: %w\n%s", args[0], err, out)
+			}
+			times = append(times, time.Since(begun))
+		}
+		slices.Sort(times)
+		t.note("`oaas "+args[0]+"`, p50 of 21", fmt.Sprintf("%.1f ms", float64(times[10].Microseconds())/1e3))
+	}
+	return nil
 }
 
 // coldStarts deploys a function that scales to zero and calls it from there.

@@ -162,7 +162,7 @@ func badRequests() []badRequest {
 		{"project without folder", "POST", "/api/v1/projects", `{"dir":"here"}`, put, 400, "INVALID_ARGUMENT"},
 		{"project as text", "POST", "/api/v1/projects", `{}`, []string{"Content-Type", "text/plain"}, 415, "UNSUPPORTED_TYPE"},
 		{"project from a web page", "POST", "/api/v1/projects", `{"dir":"/"}`, append([]string{"Origin", "http://evil.example"}, put...), 403, "FORBIDDEN"},
-		{"logs of nobody", "GET", "/api/v1/functions/nobody/logs", "", nil, 404, "NOT_FOUND"},
+		{"logs of nobody", "GET", "/api/v1/local/functions/nobody/logs", "", nil, 404, "NOT_FOUND"},
 		{"delete of nobody", "DELETE", "/api/v1/projects/nobody", "", nil, 404, "NOT_FOUND"},
 	}
 	return append(all, badPaths(long)...)

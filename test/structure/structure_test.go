@@ -77,6 +77,11 @@ var forbidden = []struct {
 	{"runtime", module + "/gateway", "what runs functions does not know who calls them"},
 	{"gateway", module + "/runtime", "the gateway reaches functions through the grid alone"},
 	{"gateway", "knative.dev/", "the gateway runs without Kubernetes"},
+	{"pm", module + "/odgm", "the Package Manager plans; environments run"},
+	{"pm", module + "/gateway", "the Package Manager knows gateways by their addresses"},
+	{"pm", module + "/runtime", "the Package Manager plans; environments run"},
+	{"pm", "k8s.io/", "the Package Manager runs without Kubernetes"},
+	{"gateway", module + "/pm", "the data plane serves without the control plane"},
 	{"gateway", module + "/dev", "the gateway is one of the parts that oaas dev composes"},
 }
 

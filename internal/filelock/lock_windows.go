@@ -1,4 +1,4 @@
-package dev
+package filelock
 
 import (
 	"errors"
@@ -10,8 +10,8 @@ import (
 // lockedByte is far behind the file's text, as Windows keeps others from reading what is locked.
 const lockedByte = 1 << 30
 
-// tryLock locks the file for this process, or gives false when another one has it.
-func tryLock(f *os.File) (bool, error) {
+// Try locks the file for this process, or gives false when another one has it.
+func Try(f *os.File) (bool, error) {
 	at := windows.Overlapped{Offset: lockedByte}
 	err := windows.LockFileEx(windows.Handle(f.Fd()), windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, &at)
 	if errors.Is(err, windows.ERROR_LOCK_VIOLATION) {

@@ -1,6 +1,6 @@
 //go:build unix
 
-package dev
+package filelock
 
 import (
 	"errors"
@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tryLock locks the file for this process, or gives false when another one has it.
-func tryLock(f *os.File) (bool, error) {
+// Try locks the file for this process, or gives false when another one has it.
+func Try(f *os.File) (bool, error) {
 	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return false, nil
