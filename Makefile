@@ -1,13 +1,13 @@
 # Targets are listed by `make` alone: each has its help text behind ##.
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race check fuzz openapi bench generate cross clean
+.PHONY: help build demo test race interop check fuzz openapi bench bench-native generate cross clean
 
 GO ?= go
 FUZZTIME ?= 10s
 PROTOS := $(sort $(wildcard api/oprc/*.proto odgm/record/*.proto odgm/remote/message/*.proto))
 
 help: ## this text
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/oaas and bin/oaas-router
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o bin/oaas ./cmd/oaas
@@ -21,6 +21,9 @@ test: ## run every test that needs no root
 
 race: ## run the tests under the race detector (needs a C compiler)
 	$(GO) test -race ./...
+
+interop: ## run the tests with the native Zenoh and the Python SDK, which it installs into .cache/interop
+	GO=$(GO) ./test/interop.sh
 
 check: ## formatting, vet, staticcheck, tidy go.mod, current generated code, other platforms
 	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }
@@ -43,6 +46,9 @@ openapi: ## run schemathesis against oaas dev and its OpenAPI document (needs Py
 
 bench: build ## measure, side by side with peers and limits, and print the tables of docs/performance.md
 	$(GO) run ./test/bench -oaas bin/oaas
+
+bench-native: ## build the native Zenoh that bench compares with, into .cache/native (needs Cargo)
+	./test/bench/native.sh
 
 generate: ## make the generated code anew
 	$(GO) run ./internal/protogen $(PROTOS)

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hpcclab/oaas-go/broker/zenoh/internal/json5"
+	"github.com/hpcclab/oaas-go/broker/zenoh/json5"
 	"github.com/hpcclab/oaas-go/broker/zenoh/transport"
 	"github.com/hpcclab/oaas-go/broker/zenoh/wire"
 )

@@ -13,8 +13,7 @@ import (
 	"io"
 	"slices"
 
-	"github.com/titanous/json5"
-
+	"github.com/hpcclab/oaas-go/broker/zenoh/json5"
 	"github.com/hpcclab/oaas-go/broker/zenoh/router"
 )
 
@@ -223,8 +222,8 @@ type RoutingPeer struct {
 
 // parse reads JSON5 into a configuration. Unknown keys are errors.
 func parse(text string, c *Config) error {
-	var tree any
-	if err := json5.Unmarshal([]byte(text), &tree); err != nil {
+	tree, err := json5.Parse([]byte(text))
+	if err != nil {
 		return fmt.Errorf("parse JSON5: %w", err)
 	}
 	b, err := json.Marshal(tree)

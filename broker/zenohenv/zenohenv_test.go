@@ -119,7 +119,8 @@ func TestOriginsAndNoPasswords(t *testing.T) {
 
 func TestBadConfigurations(t *testing.T) {
 	for _, c := range []struct{ variable, value, want string }{
-		{"CONFIG", "{mode:", "OPRC_ZENOH_CONFIG"},
+		{"CONFIG", "{mode:", "OPRC_ZENOH_CONFIG: parse JSON5: line 1, column 7"},
+		{"CONFIG", "{mode: 'peer',\n mode: 'client'}", "twice"},
 		{"CONFIG", "{lisen: {}}", "lisen"},
 		{"CONFIG", "{transport: {link: {tx: {lease: 'x'}}}}", "lease"},
 		{"CONFIG", "{transport: {link: {tx: {lease: -5}}}}", "transport/link/tx/lease"},

@@ -26,6 +26,8 @@ type config struct {
 	rounds int
 	events int
 	match  string
+	router string
+	native string
 }
 
 var scenarios = []scenario{
@@ -35,19 +37,30 @@ var scenarios = []scenario{
 	{"start", start},
 	{"events", events},
 	{"streams", streams},
+	{"zenoh", zenohFigures},
 }
 
 func main() {
 	var cfg config
-	only := flag.String("only", "", "scenarios to run, separated by commas (storage, calls, grpc, start, events, streams); all if empty")
+	only := flag.String("only", "", "scenarios to run, separated by commas (storage, calls, grpc, start, events, streams, zenoh); all if empty")
 	flag.StringVar(&cfg.oaas, "oaas", "bin/oaas", "the oaas binary to measure")
 	flag.DurationVar(&cfg.length, "time", 3*time.Second, "length of each measurement")
 	flag.IntVar(&cfg.rounds, "rounds", 3, "rounds of each comparison; the median ratio is shown")
 	flag.IntVar(&cfg.events, "events", 100_000, "events of the delivery test")
-	flag.StringVar(&cfg.match, "match", "", "of the calls, only the comparisons whose name contains this")
+	flag.StringVar(&cfg.match, "match", "", "of the calls and of Zenoh, only the comparisons whose name contains this")
+	flag.StringVar(&cfg.router, "router", "bin/oaas-router", "the router to measure")
+	flag.StringVar(&cfg.native, "native", ".cache/native", "where the native implementation of Zenoh was built, see make bench-native")
 	bare := flag.String("serve-bare", "", "serve a constant on this address and do nothing else; the program starts itself so")
 	bareGRPC := flag.String("serve-grpc", "", "the same over gRPC")
+	role := flag.String("serve-zenoh", "", "play a role of the Zenoh figures, with name=value as arguments; the program starts itself so")
 	flag.Parse()
+	if *role != "" {
+		if err := parseRole(*role, flag.Args()).serve(); err != nil {
+			fmt.Fprintf(os.Stderr, "bench: %s: %v\n", *role, err)
+			os.Exit(1)
+		}
+		return
+	}
 	for addr, serve := range map[string]func(string) error{*bare: serveBare, *bareGRPC: serveGRPC} {
 		if addr != "" {
 			fmt.Fprintln(os.Stderr, "bench:", serve(addr))

@@ -56,12 +56,13 @@ func Need(t testing.TB) {
 	}
 }
 
-func python() string { return cmp.Or(os.Getenv("OAAS_INTEROP_PYTHON"), "python3") }
+// Python is the program that runs the sessions.
+func Python() string { return cmp.Or(os.Getenv("OAAS_INTEROP_PYTHON"), "python3") }
 
 // usable tells whether that Python has the package, so that no test waits for a process that cannot start.
 var usable = sync.OnceValue(func() error {
-	if out, err := exec.Command(python(), "-c", "import zenoh").CombinedOutput(); err != nil {
-		return fmt.Errorf("%s without the package eclipse-zenoh, see OAAS_INTEROP_PYTHON: %w: %s", python(), err, out)
+	if out, err := exec.Command(Python(), "-c", "import zenoh").CombinedOutput(); err != nil {
+		return fmt.Errorf("%s without the package eclipse-zenoh, see OAAS_INTEROP_PYTHON: %w: %s", Python(), err, out)
 	}
 	return nil
 })
@@ -81,7 +82,7 @@ func Start(t testing.TB, settings ...Settings) *Session {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), python(), "-c", script, string(text))
+	cmd := exec.CommandContext(t.Context(), Python(), "-c", script, string(text))
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {

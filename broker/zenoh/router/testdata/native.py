@@ -8,6 +8,7 @@ import threading
 import time
 
 import zenoh
+import zenoh.ext
 
 lock = threading.Lock()
 
@@ -103,7 +104,38 @@ def admin():
     tell("admin", *sorted(str(r.ok.key_expr) for r in session.get("@/*/router/**") if r.ok))
 
 
-commands = [sub, unsub, pub, put, delete, qabl, get, token, untoken, live, watch, admin]
+def many(count, prefix):
+    """Declares subscribers with all kinds of wildcards, and tells when each has heard once."""
+    heard = []
+
+    def hear(_):
+        with lock:
+            heard.append(1)
+            n = len(heard)
+        if n == count:
+            tell("all heard")
+    forms = ["/**", "/*/x", "/a/x", "/a$*/x", "/**/x$*"]
+    kept["many", prefix] = [session.declare_subscriber(prefix + forms[i % len(forms)], hear) for i in range(count)]
+
+
+def advpub(key):
+    kept["advpub", key] = zenoh.ext.declare_advanced_publisher(
+        session, key, cache=zenoh.ext.CacheConfig(max_samples=10), publisher_detection=True,
+        sample_miss_detection=zenoh.ext.MissDetectionConfig(heartbeat=0.1))
+
+
+def advput(key, *texts):
+    for t in texts:
+        kept["advpub", key].put(t)
+
+
+def advsub(key):
+    kept["advsub", key] = zenoh.ext.declare_advanced_subscriber(
+        session, key, lambda s: tell("sample", s.key_expr, show(s.payload)), history=zenoh.ext.HistoryConfig(detect_late_publishers=True),
+        recovery=zenoh.ext.RecoveryConfig(heartbeat=True), subscriber_detection=True)
+
+
+commands = [sub, unsub, pub, put, delete, qabl, get, token, untoken, live, watch, admin, many, advpub, advput, advsub]
 names = {f.__name__: f for f in commands}
 for line in sys.stdin:
     name, *args = json.loads(line)
