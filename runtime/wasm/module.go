@@ -245,6 +245,16 @@ func (m *module) retire() {
 	})
 }
 
+// isClosed reports whether a retired module is closed, and nothing went wrong with that.
+func (m *module) isClosed() bool {
+	select {
+	case <-m.closed:
+		return m.failed == nil
+	default:
+		return false
+	}
+}
+
 // wait returns when a retired module is closed; when ctx ends, what runs is cut off.
 func (m *module) wait(ctx context.Context) error {
 	select {

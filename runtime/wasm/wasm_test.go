@@ -317,6 +317,56 @@ func TestTakenAway(t *testing.T) {
 	}
 }
 
+// A module that was loading while its function was taken away, or the host closed, does not stay behind.
+func TestTakenAwayWhileLoading(t *testing.T) {
+	code := reactor(answerAt(0, 0)).bytes()
+	for name, end := range map[string]func(h *Host) error{
+		"removed": func(h *Host) error { return h.Remove(t.Context(), "fn") },
+		"closed":  func(h *Host) error { return h.Close(t.Context()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, _ := newHost(t)
+			f := mustDeploy(t, h, Spec{Name: "fn", Module: code})
+			loaded, err := load(t.Context(), h, Spec{Name: "fn", Module: code, Memory: DefaultMemory, Concurrency: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := end(h); err != nil {
+				t.Fatal(err)
+			}
+			if err := f.replace(loaded); fault.CodeOf(err) != fault.FunctionUnavailable {
+				t.Errorf("got %v", err)
+			}
+			if loaded.running.Err() == nil {
+				t.Error("the module was not closed")
+			}
+			if _, _, err := send(t.Context(), f, "{}"); fault.CodeOf(err) != fault.FunctionUnavailable {
+				t.Errorf("a call gave %v", err)
+			}
+		})
+	}
+}
+
+// What was replaced is forgotten once it is closed, however often a function is deployed.
+func TestReplacedIsForgotten(t *testing.T) {
+	h, _ := newHost(t)
+	var f *Function
+	for range 20 {
+		f = mustDeploy(t, h, Spec{Name: "fn", Module: reactor(answerAt(0, 0)).bytes()})
+		f.mu.Lock()
+		retired := slices.Clone(f.retired)
+		f.mu.Unlock()
+		if len(retired) > 1 {
+			t.Fatalf("%d modules are kept", len(retired))
+		}
+		for _, m := range retired {
+			if err := m.wait(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
 // One more than may run waits, until its time is up.
 func TestConcurrencyIsBounded(t *testing.T) {
 	h, _ := newHost(t)
