@@ -121,6 +121,17 @@ func TestRefusedModules(t *testing.T) {
 	}
 }
 
+// A memory of 4 GiB has a size that 32 bits cannot say, so such an instance could not be put back.
+func TestMemoryIsLessThanAllThereIs(t *testing.T) {
+	h, _ := newHost(t)
+	whole := reactor(answerAt(0, 0))
+	whole.pages = 1 << 16
+	if _, err := h.Deploy(t.Context(), Spec{Name: "fn", Module: whole.bytes(), Memory: 4 << 30}); fault.CodeOf(err) != fault.InvalidArgument {
+		t.Errorf("got %v", err)
+	}
+	mustDeploy(t, h, Spec{Name: "fn", Module: reactor(answerAt(0, 0)).bytes(), Memory: 8 << 30})
+}
+
 func withStart(code []byte) guestModule {
 	g := reactor(answerAt(2000, uint32(len(counting))))
 	g.funcs[exportStart] = code
