@@ -173,6 +173,7 @@ func (k *socket) sayGoodbye(why closing, ended <-chan struct{}) {
 	}
 	overdue := time.AfterFunc(closeTimeout, func() { _ = k.conn.Close() })
 	defer overdue.Stop()
+	_ = k.conn.SetWriteDeadline(time.Now().Add(closeTimeout)) // that of the last message may be over
 	if ws.WriteFrame(k.conn, ws.NewCloseFrame(body)) == nil {
 		<-ended
 	}

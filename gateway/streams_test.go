@@ -303,6 +303,16 @@ func TestBadFrames(t *testing.T) {
 	}
 }
 
+// TestGoodbyeAfterSilence closes sockets on which nothing was sent for longer than a client has to take a message.
+func TestGoodbyeAfterSilence(t *testing.T) {
+	r := newRig(t, rigOptions{cfg: func(c *Config) { c.Streams.WriteTimeout = time.Millisecond }})
+	conn := r.dial(record0 + "/ws")
+	time.Sleep(20 * time.Millisecond) // the silence itself
+	if err := conn.Close(websocket.StatusNormalClosure, ""); err != nil {
+		t.Errorf("the socket gave no close frame: %v", err)
+	}
+}
+
 func TestPings(t *testing.T) {
 	r := newRig(t, rigOptions{cfg: func(c *Config) { c.Streams.Ping = 50 * time.Millisecond }})
 	alive := r.dial(record0 + "/ws")

@@ -127,6 +127,35 @@ func TestPositionsOutliveTheGrid(t *testing.T) {
 	}
 }
 
+// TestNoChangesForATime is told that changes are missing which were made while the class kept none.
+func TestNoChangesForATime(t *testing.T) {
+	g := openGrid(t, "")
+	on, off := Class{Name: "a.b"}, Class{Name: "a.b", Changes: Retention{Off: true}}
+	deploy(t, g, on)
+	s := subscribe(t, g, StreamFilter{Class: "a.b"}, stream.Now)
+	put(t, g, "a.b", "o", "x")
+	if _, err := next(t, s); err != nil {
+		t.Fatal(err)
+	}
+	deploy(t, g, off)
+	put(t, g, "a.b", "o", "y")
+	deploy(t, g, on)
+	early := subscribe(t, g, StreamFilter{Class: "a.b"}, s.Position())
+	put(t, g, "a.b", "o", "z")
+	for name, resumed := range map[string]*Stream{"at once": early, "later": subscribe(t, g, StreamFilter{Class: "a.b"}, s.Position())} {
+		_, err := next(t, resumed)
+		if gap := (*Gap)(nil); !errors.As(err, &gap) || !gap.Remade {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if c, err := next(t, resumed); err != nil || c.Entries[0].Key != "z" {
+			t.Errorf("%s: %+v, %v", name, c, err)
+		}
+	}
+	if c, err := next(t, subscribe(t, g, StreamFilter{Class: "a.b"}, stream.Earliest)); err != nil || c.Entries[0].Key != "z" {
+		t.Errorf("the earliest: %+v, %v", c, err)
+	}
+}
+
 func TestOutcomes(t *testing.T) {
 	url := serve(t, map[string]method{
 		"look": func(*http.Request, *function.Call) (*function.Reply, error) { return &function.Reply{}, nil },

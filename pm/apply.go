@@ -26,7 +26,7 @@ func (m *Manager) Apply(ctx context.Context, name string, source Source, tell fu
 	if p.Name != name {
 		return fault.New(fault.Conflict, "the package was renamed from %s to %s meanwhile; deploy again", name, p.Name)
 	}
-	r, err := m.planApply(ctx, p, origin)
+	r, err := m.prepare(ctx, p, origin)
 	if err != nil {
 		return err
 	}
@@ -34,29 +34,28 @@ func (m *Manager) Apply(ctx context.Context, name string, source Source, tell fu
 	return m.roll(ctx, r)
 }
 
-func (m *Manager) planApply(ctx context.Context, p *opackage.Package, origin string) (r rollout, err error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if err := m.checkPackage(ctx, p); err != nil {
-		return r, err
+// prepare plans what Apply does, and records it as the intent. The caller has the package's token.
+func (m *Manager) prepare(ctx context.Context, p *opackage.Package, origin string) (*rollout, error) {
+	if err := m.validate(p); err != nil {
+		return nil, err
 	}
 	old, err := load[packageRecord](ctx, m.store, packagePrefix+p.Name)
 	if err != nil {
-		return r, err
+		return nil, err
 	}
 	pkg, documents, err := m.version(ctx, old, p, origin)
 	if err != nil {
-		return r, err
+		return nil, err
 	}
 	have, err := m.deploymentsOf(ctx, p.Name)
 	if err != nil {
-		return r, err
+		return nil, err
 	}
-	r = rollout{before: recordsByKey(have...), documents: documents}
+	r := &rollout{before: recordsByKey(have...), documents: documents}
 	for _, d := range p.EffectiveDeployments() {
 		next, err := m.plan(ctx, pkg, d, r.before[d.Key])
 		if err != nil {
-			return r, err
+			return nil, err
 		}
 		r.up = append(r.up, next)
 	}
@@ -67,7 +66,15 @@ func (m *Manager) planApply(ctx context.Context, p *opackage.Package, origin str
 			r.down = append(r.down, d)
 		}
 	}
-	return r, m.checkKeys(ctx, p.Name, wanted)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.checkDependencies(ctx, p); err != nil {
+		return nil, err
+	}
+	if err := m.checkKeys(ctx, p.Name, wanted); err != nil {
+		return nil, err
+	}
+	return r, m.intend(ctx, r)
 }
 
 // checkKeys refuses keys of deployments that other packages have.

@@ -50,6 +50,11 @@ func (m *Manager) DeleteClass(ctx context.Context, name string) error {
 	if !ok {
 		return fault.New(fault.NotFound, "Class not found: %s; the name of a class is <package>.<class>", name)
 	}
+	release, err := m.claims.take(ctx, pkg)
+	if err != nil {
+		return err
+	}
+	defer release()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	old, err := load[packageRecord](ctx, m.store, packagePrefix+pkg)

@@ -88,11 +88,21 @@ func (m *Manager) Deploy(ctx context.Context, d *opackage.Deployment) (id string
 	if err != nil {
 		return "", false, err
 	}
-	if err := m.checkFree(ctx, next); err != nil {
+	r := &rollout{up: []*deploymentRecord{next}, before: recordsByKey(old), tell: func(Step) {}}
+	if err := m.occupy(ctx, r); err != nil {
 		return "", false, err
 	}
-	err = m.roll(ctx, rollout{up: []*deploymentRecord{next}, before: recordsByKey(old), tell: func(Step) {}})
-	return next.Units[next.Deployment.TargetEnvs[0]], old == nil, err
+	return next.Units[next.Deployment.TargetEnvs[0]], old == nil, m.roll(ctx, r)
+}
+
+// occupy records the intent of a rollout of one deployment, if its key and its class are free.
+func (m *Manager) occupy(ctx context.Context, r *rollout) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.checkFree(ctx, r.up[0]); err != nil {
+		return err
+	}
+	return m.intend(ctx, r)
 }
 
 func recordsByKey(records ...*deploymentRecord) map[string]*deploymentRecord {
@@ -113,8 +123,7 @@ func (m *Manager) checkDeployment(ctx context.Context, p *opackage.Package, d *o
 	}
 	document := *p
 	document.Deployments = []opackage.Deployment{*d}
-	options := slices.Concat(m.opt.Validate, []opackage.ValidateOption{opackage.WithAbsoluteSource()})
-	if err := document.Validate(options...); err != nil {
+	if err := m.validate(&document); err != nil {
 		return nil, strip(err, "deployments[0].")
 	}
 	return load[deploymentRecord](ctx, m.store, deploymentPrefix+d.Key)

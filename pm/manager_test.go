@@ -3,6 +3,7 @@ package pm
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -273,5 +274,95 @@ func TestNewRefuses(t *testing.T) {
 		if _, err := New(o); err == nil {
 			t.Errorf("%+v is accepted", o)
 		}
+	}
+}
+
+// hesitant lets others go on between what a caller reads and what it does about it.
+type hesitant struct{ Store }
+
+func (s hesitant) List(ctx context.Context, prefix string) ([]Record, error) {
+	defer runtime.Gosched()
+	return s.Store.List(ctx, prefix)
+}
+
+func (s hesitant) Get(ctx context.Context, key string) (Record, error) {
+	defer runtime.Gosched()
+	return s.Store.Get(ctx, key)
+}
+
+// Of two packages that want one key at the same time one gets it: no unit runs that no record knows.
+func TestKeyIsTakenOnce(t *testing.T) {
+	one := opackage.Package{Name: "one", Classes: []opackage.Class{{Key: "C"}}}
+	two := opackage.Package{Name: "two", Classes: []opackage.Class{{Key: "C"}}}
+	whole := func(r *rig, p opackage.Package) error {
+		p.Deployments = []opackage.Deployment{{Key: "d", PackageName: p.Name, ClassKey: "C", TargetEnvs: []string{"one"}}}
+		return r.m.Apply(t.Context(), p.Name, func() (*opackage.Package, string, error) { return &p, "", nil }, func(Step) {})
+	}
+	single := func(r *rig, p opackage.Package) error {
+		_, _, err := r.m.Deploy(t.Context(), &opackage.Deployment{Key: "d", PackageName: p.Name, ClassKey: "C", TargetEnvs: []string{"one"}})
+		return err
+	}
+	for round := range 200 {
+		r := newRig(t, func(o *Options) { o.Store = hesitant{o.Store} })
+		deploy := whole
+		if round%2 == 0 {
+			deploy = single
+			for _, p := range []*opackage.Package{&one, &two} {
+				if err := r.m.CreatePackage(t.Context(), p); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		var errs [2]error
+		var all sync.WaitGroup
+		all.Go(func() { errs[0] = deploy(r, one) })
+		all.Go(func() { errs[1] = deploy(r, two) })
+		all.Wait()
+		if (errs[0] == nil) == (errs[1] == nil) || fault.CodeOf(errors.Join(errs[:]...)) != fault.AlreadyExists || len(r.first.ids()) != 1 {
+			t.Fatalf("round %d: %v and %v; running are %v", round, errs[0], errs[1], r.first.ids())
+		}
+	}
+}
+
+// A version that was registered while a rollout ran stays when the rollout fails and its own documents are put back.
+func TestFailedRolloutUndoesOnlyItself(t *testing.T) {
+	r := newRig(t).withShop()
+	r.first.entered, r.first.gate = make(chan struct{}, 9), make(chan struct{})
+	version := func(text string) *opackage.Package {
+		p := document(t, shop)
+		p.Version = &text
+		return p
+	}
+	var applied, updated error
+	var all sync.WaitGroup
+	all.Go(func() {
+		source := func() (*opackage.Package, string, error) { return version("2"), "", nil }
+		applied = r.m.Apply(t.Context(), "shop", source, func(Step) {})
+	})
+	<-r.first.entered
+	done := make(chan struct{})
+	all.Go(func() {
+		defer close(done)
+		updated = r.m.UpdatePackage(t.Context(), version("3"))
+	})
+	waits := func() bool {
+		r.m.claims.mu.Lock()
+		defer r.m.claims.mu.Unlock()
+		return r.m.claims.tokens["shop"].users == 2
+	}
+	for over := false; !over && !waits(); {
+		select {
+		case <-done:
+			over = true
+		default:
+			runtime.Gosched()
+		}
+	}
+	r.first.set(func() { r.first.refuse = errRefused })
+	close(r.first.gate)
+	all.Wait()
+	p, err := r.m.Package(t.Context(), "shop")
+	if !errors.Is(applied, errRefused) || updated != nil || err != nil || *p.Version != "3" {
+		t.Errorf("the rollout gave %v, the update %v; version %v, %v", applied, updated, p, err)
 	}
 }

@@ -89,6 +89,11 @@ func (m *Manager) UpdatePackage(ctx context.Context, p *opackage.Package) error 
 }
 
 func (m *Manager) putPackage(ctx context.Context, p *opackage.Package, allow func(old *packageRecord) error) error {
+	release, err := m.claims.take(ctx, p.Name)
+	if err != nil {
+		return err
+	}
+	defer release()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	old, err := load[packageRecord](ctx, m.store, packagePrefix+p.Name)
@@ -115,11 +120,21 @@ func (m *Manager) putPackage(ctx context.Context, p *opackage.Package, allow fun
 	return m.write(ctx, changes...)
 }
 
-// checkPackage checks a document, and what it depends on.
+// checkPackage checks a document, and what it depends on. The caller has mu.
 func (m *Manager) checkPackage(ctx context.Context, p *opackage.Package) error {
-	if err := p.Validate(slices.Concat(m.opt.Validate, []opackage.ValidateOption{opackage.WithAbsoluteSource()})...); err != nil {
+	if err := m.validate(p); err != nil {
 		return err
 	}
+	return m.checkDependencies(ctx, p)
+}
+
+// validate checks a document for what it says itself.
+func (m *Manager) validate(p *opackage.Package) error {
+	return p.Validate(slices.Concat(m.opt.Validate, []opackage.ValidateOption{opackage.WithAbsoluteSource()})...)
+}
+
+// checkDependencies refuses a document that depends on what is not there, or on itself. The caller has mu.
+func (m *Manager) checkDependencies(ctx context.Context, p *opackage.Package) error {
 	if len(p.Dependencies) == 0 {
 		return nil
 	}

@@ -53,7 +53,7 @@ type Manager struct {
 
 	// mu is held from the check of documents to the write of what depends on them, never while an environment works.
 	mu sync.Mutex
-	// claims has one token a package; who changes what runs of it has it. It is taken before mu.
+	// claims has one token a package; who changes its documents or what runs of it has it. It is taken before mu.
 	claims claims
 }
 

@@ -24,11 +24,13 @@ type rollout struct {
 	// documents are changes of the package's records that go along.
 	documents []Change
 	tell      func(Step)
+
+	// back are the changes that take the intent back, once it is recorded.
+	back []Change
 }
 
-// roll does a rollout. First the intent is recorded, then environments are changed, then what came of it is recorded; when an environment fails, those
-// before it and the records are put back. The caller has the package's token.
-func (m *Manager) roll(ctx context.Context, r rollout) error {
+// intend records what a rollout is going to do. The caller has the package's token, and mu since it checked that the rollout may be done.
+func (m *Manager) intend(ctx context.Context, r *rollout) error {
 	intent := slices.Clone(r.documents)
 	for _, d := range r.up {
 		change, err := set(deploymentPrefix+d.Deployment.Key, d)
@@ -37,21 +39,24 @@ func (m *Manager) roll(ctx context.Context, r rollout) error {
 		}
 		intent = append(intent, change)
 	}
-	back, err := m.inverse(ctx, intent)
-	if err != nil {
+	var err error
+	if r.back, err = m.inverse(ctx, intent); err != nil {
 		return err
 	}
-	if err := m.write(ctx, intent...); err != nil {
-		return err
-	}
-	if err := m.bringUp(ctx, &r); err != nil {
+	return m.write(ctx, intent...)
+}
+
+// roll does a rollout whose intent is recorded: environments are changed, then what came of it is recorded; when an environment fails, those before it
+// and the records are put back. The caller has the package's token.
+func (m *Manager) roll(ctx context.Context, r *rollout) error {
+	if err := m.bringUp(ctx, r); err != nil {
 		ctx, done := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 		defer done()
-		return errors.Join(err, m.write(ctx, back...))
+		return errors.Join(err, m.write(ctx, r.back...))
 	}
 	// It runs; what is left is done whatever becomes of the caller.
 	ctx = context.WithoutCancel(ctx)
-	return errors.Join(m.settle(ctx, &r), m.end(ctx, r.down, false))
+	return errors.Join(m.settle(ctx, r), m.end(ctx, r.down, false))
 }
 
 // inverse makes the changes that take others back.

@@ -1280,7 +1280,7 @@ func (x *ChangeRetention) GetOutcomes() bool {
 // ChangeLog is what a partition knows of its changes beside the records themselves.
 type ChangeLog struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Unix milliseconds at which the log began; it tells a log that was made anew from its predecessor.
+	// Unix milliseconds at which the log began, and one more for each time that it was begun anew; it tells a log that was made anew from its predecessor.
 	Epoch int64 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	// Number of the oldest change that is kept: all before it were removed.
 	First uint64 `protobuf:"varint,2,opt,name=first,proto3" json:"first,omitempty"`

@@ -22,7 +22,7 @@ const trimSlices = 64
 const maxFailureText = 1 << 10
 
 // Span says which changes a partition keeps: those from First to Last, none if Last is First-1. Epoch is that of record.ChangeLog, 0 while there
-// never was a change.
+// never was a change. Of a later log it is greater.
 type Span struct {
 	Epoch       int64
 	First, Last uint64
@@ -199,6 +199,19 @@ func (m *Machine) removeChanges(tx engine.Tx, seq uint64) error {
 		return err
 	}
 	log.First, log.removed = first, last.GetTotal()
+	return m.storeChangeLog(tx)
+}
+
+// restartChangeLog begins the log anew after a time in which the class kept no changes: it empties it, and makes positions from before that time those of
+// another log, as nobody can tell what is missing behind them.
+func (m *Machine) restartChangeLog(tx engine.Tx) error {
+	if m.log.Epoch == 0 {
+		return nil
+	}
+	m.log.Epoch++
+	if err := m.removeChanges(tx, m.log.Last+1); err != nil {
+		return err
+	}
 	return m.storeChangeLog(tx)
 }
 

@@ -88,7 +88,11 @@ func (m *Machine) configure(tx engine.Tx, config *record.ClassConfig) (Result, e
 	if err := store(tx, configKey, config); err != nil {
 		return Result{}, err
 	}
+	began := m.config.GetChanges() == nil && config.GetChanges() != nil
 	m.config = config
+	if began {
+		return Result{}, m.restartChangeLog(tx)
+	}
 	return Result{}, nil
 }
 

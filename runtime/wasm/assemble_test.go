@@ -36,7 +36,7 @@ var types = section(1,
 type guestModule struct {
 	imports [][]byte          // functions, numbered first
 	funcs   map[string][]byte // code by export name, without the final end
-	pages   byte
+	pages   uint32
 	data    string // at address 2000
 }
 
@@ -66,9 +66,9 @@ func (g guestModule) bytes() []byte {
 		out = append(out, section(2, g.imports...)...)
 	}
 	out = append(out, section(3, funcs...)...)
-	out = append(out, section(4, []byte{0x70, 0, 1})...)             // a table of one function
-	out = append(out, section(5, []byte{0, max(g.pages, 1)})...)     // a memory
-	out = append(out, section(6, []byte{0x7f, 1, 0x41, 0, 0x0b})...) // a mutable i32
+	out = append(out, section(4, []byte{0x70, 0, 1})...)                                       // a table of one function
+	out = append(out, section(5, binary.AppendUvarint([]byte{0}, uint64(max(g.pages, 1))))...) // a memory
+	out = append(out, section(6, []byte{0x7f, 1, 0x41, 0, 0x0b})...)                           // a mutable i32
 	out = append(out, section(7, exports...)...)
 	out = append(out, section(10, code...)...)
 	if g.data != "" {

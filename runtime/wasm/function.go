@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 
@@ -17,8 +18,9 @@ type Function struct {
 	name string
 
 	mu      sync.Mutex
-	current *module // nil once the function was taken away
+	current *module // nil before the first module, and once the function was taken away
 	retired []*module
+	gone    bool // taken away: no module serves it any more
 }
 
 var _ http.RoundTripper = (*Function)(nil)
@@ -75,7 +77,7 @@ func (f *Function) begin() (*module, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.current == nil {
-		return nil, fault.New(fault.FunctionUnavailable, "function %s was taken away", f.name)
+		return nil, f.away()
 	}
 	f.current.users.Add(1)
 	return f.current, nil
@@ -83,15 +85,25 @@ func (f *Function) begin() (*module, error) {
 
 func (f *Function) end(m *module) { m.users.Done() }
 
-// replace has a module serve, and gives the one that did before, if any.
-func (f *Function) replace(m *module) (old *module) {
+// replace has a module serve, and the one that did before, if any, closed by the last of its calls. Once the function was taken away, it closes the
+// module instead.
+func (f *Function) replace(m *module) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	old, f.current = f.current, m
-	if old != nil {
-		f.retired = append(f.retired, old)
+	if f.gone {
+		return errors.Join(f.away(), m.close())
 	}
-	return old
+	f.retired = slices.DeleteFunc(f.retired, (*module).isClosed)
+	if f.current != nil {
+		f.current.retire()
+		f.retired = append(f.retired, f.current)
+	}
+	f.current = m
+	return nil
+}
+
+func (f *Function) away() error {
+	return fault.New(fault.FunctionUnavailable, "function %s was taken away", f.name)
 }
 
 // close ends the function, and waits for the modules that served it.
@@ -101,7 +113,7 @@ func (f *Function) close(ctx context.Context) error {
 	if f.current != nil {
 		all = append(all, f.current)
 	}
-	f.current, f.retired = nil, nil
+	f.current, f.retired, f.gone = nil, nil, true
 	f.mu.Unlock()
 	var errs []error
 	for _, m := range all {

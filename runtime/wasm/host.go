@@ -93,8 +93,8 @@ func (h *Host) Deploy(ctx context.Context, spec Spec) (*Function, error) {
 	if err != nil {
 		return nil, errors.Join(err, m.close())
 	}
-	if old := f.replace(m); old != nil {
-		old.retire()
+	if err := f.replace(m); err != nil {
+		return nil, err
 	}
 	return f, nil
 }

@@ -32,6 +32,9 @@ const startTimeout = 30 * time.Second
 // pageSize is that of WebAssembly.
 const pageSize = 64 << 10
 
+// maxPages is one page less than WebAssembly allows: the size of a memory with all of them does not fit the 32 bits in which the runtime gives it.
+const maxPages = 1<<16 - 1
+
 // module is one version of a function, with its instances.
 type module struct {
 	host     *Host
@@ -73,7 +76,7 @@ func load(ctx context.Context, h *Host, spec Spec) (*module, error) {
 	m.running, m.cut = context.WithCancel(context.Background())
 	code, globals, restorable := withGlobals(spec.Module)
 	m.globals, m.spec.Module = globals, nil
-	pages := uint32(min(max(spec.Memory/pageSize, 1), 1<<16))
+	pages := uint32(min(max(spec.Memory/pageSize, 1), maxPages))
 	m.runtime = wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().
 		WithCloseOnContextDone(true).WithMemoryLimitPages(pages).WithCompilationCache(h.cache))
 	if err := m.start(ctx, code, restorable); err != nil {
@@ -243,6 +246,16 @@ func (m *module) retire() {
 			m.failed = m.close()
 		}()
 	})
+}
+
+// isClosed reports whether a retired module is closed, and nothing went wrong with that.
+func (m *module) isClosed() bool {
+	select {
+	case <-m.closed:
+		return m.failed == nil
+	default:
+		return false
+	}
 }
 
 // wait returns when a retired module is closed; when ctx ends, what runs is cut off.

@@ -121,6 +121,17 @@ func TestRefusedModules(t *testing.T) {
 	}
 }
 
+// A memory of 4 GiB has a size that 32 bits cannot say, so such an instance could not be put back.
+func TestMemoryIsLessThanAllThereIs(t *testing.T) {
+	h, _ := newHost(t)
+	whole := reactor(answerAt(0, 0))
+	whole.pages = 1 << 16
+	if _, err := h.Deploy(t.Context(), Spec{Name: "fn", Module: whole.bytes(), Memory: 4 << 30}); fault.CodeOf(err) != fault.InvalidArgument {
+		t.Errorf("got %v", err)
+	}
+	mustDeploy(t, h, Spec{Name: "fn", Module: reactor(answerAt(0, 0)).bytes(), Memory: 8 << 30})
+}
+
 func withStart(code []byte) guestModule {
 	g := reactor(answerAt(2000, uint32(len(counting))))
 	g.funcs[exportStart] = code
@@ -314,6 +325,56 @@ func TestTakenAway(t *testing.T) {
 	}
 	if err := h.Remove(t.Context(), "fn"); fault.CodeOf(err) != fault.NotFound {
 		t.Errorf("taken away twice: %v", err)
+	}
+}
+
+// A module that was loading while its function was taken away, or the host closed, does not stay behind.
+func TestTakenAwayWhileLoading(t *testing.T) {
+	code := reactor(answerAt(0, 0)).bytes()
+	for name, end := range map[string]func(h *Host) error{
+		"removed": func(h *Host) error { return h.Remove(t.Context(), "fn") },
+		"closed":  func(h *Host) error { return h.Close(t.Context()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, _ := newHost(t)
+			f := mustDeploy(t, h, Spec{Name: "fn", Module: code})
+			loaded, err := load(t.Context(), h, Spec{Name: "fn", Module: code, Memory: DefaultMemory, Concurrency: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := end(h); err != nil {
+				t.Fatal(err)
+			}
+			if err := f.replace(loaded); fault.CodeOf(err) != fault.FunctionUnavailable {
+				t.Errorf("got %v", err)
+			}
+			if loaded.running.Err() == nil {
+				t.Error("the module was not closed")
+			}
+			if _, _, err := send(t.Context(), f, "{}"); fault.CodeOf(err) != fault.FunctionUnavailable {
+				t.Errorf("a call gave %v", err)
+			}
+		})
+	}
+}
+
+// What was replaced is forgotten once it is closed, however often a function is deployed.
+func TestReplacedIsForgotten(t *testing.T) {
+	h, _ := newHost(t)
+	var f *Function
+	for range 20 {
+		f = mustDeploy(t, h, Spec{Name: "fn", Module: reactor(answerAt(0, 0)).bytes()})
+		f.mu.Lock()
+		retired := slices.Clone(f.retired)
+		f.mu.Unlock()
+		if len(retired) > 1 {
+			t.Fatalf("%d modules are kept", len(retired))
+		}
+		for _, m := range retired {
+			if err := m.wait(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ package rpc
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/url"
 	"strconv"
 	"strings"
@@ -46,7 +47,7 @@ func Dial(base string) (*Client, error) {
 	if u.Port() != "" {
 		port = u.Port()
 	}
-	conn, err := grpc.NewClient("passthrough:///"+u.Hostname()+":"+port, grpc.WithTransportCredentials(security),
+	conn, err := grpc.NewClient("passthrough:///"+net.JoinHostPort(u.Hostname(), port), grpc.WithTransportCredentials(security),
 		grpc.WithUserAgent("oaas"), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)))
 	if err != nil {
 		return nil, fmt.Errorf("reach %s: %w", base, err)

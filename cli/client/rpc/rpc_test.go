@@ -94,6 +94,22 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
+// What is dialled is host and port, however the URL writes them.
+func TestAddresses(t *testing.T) {
+	for url, want := range map[string]string{
+		"http://127.0.0.1:8080": "127.0.0.1:8080", "http://[::1]:8080": "[::1]:8080", "https://grid.example/": "grid.example:443", "http://[::1]": "[::1]:80",
+	} {
+		c, err := Dial(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.conn.Target(); got != "passthrough:///"+want {
+			t.Errorf("%s: dials %s, want %s", url, got, want)
+		}
+		c.Close()
+	}
+}
+
 func TestContextEndsCalls(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	why := errors.New("enough")
