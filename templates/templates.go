@@ -21,7 +21,7 @@ import (
 	"github.com/hpcclab/oaas-go/api/fault"
 )
 
-//go:embed all:go all:python all:node all:go-wasm
+//go:embed all:go all:python all:node all:go-wasm all:python-oaas-sdk
 var projects embed.FS
 
 const (
@@ -38,7 +38,7 @@ const (
 var validName = regexp.MustCompile(`^[a-z]([a-z0-9-]*[a-z0-9])?$`)
 
 // Names lists the templates.
-func Names() []string { return []string{"go", "python", "node", "go-wasm"} }
+func Names() []string { return []string{"go", "python", "node", "go-wasm", "python-oaas-sdk"} }
 
 // layers are the folders that a template is made of, if it is more than one: files of the later ones are taken before those of the earlier.
 var layers = map[string][]string{"go-wasm": {"go", "go-wasm"}}

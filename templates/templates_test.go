@@ -95,6 +95,9 @@ func TestPackageFilesAreValid(t *testing.T) {
 		if err := pkg.Validate(opackage.WithCondition(condition.Check)); err != nil {
 			t.Errorf("%s: %v", template, err)
 		}
+		if template == "python-oaas-sdk" { // the program of the others is not one for this SDK
+			continue
+		}
 		if pkg.Name != "hello" || len(pkg.Classes) != 2 || !pkg.Classes[0].StateSpec.Persistent || len(pkg.Classes[0].Triggers) == 0 {
 			t.Errorf("%s: %+v", template, pkg)
 		}

@@ -110,11 +110,11 @@ type Endpoint struct {
 // metrics already, and on a session that is closed.
 func Open(ctx context.Context, session *zenoh.Session, grid Grid, cfg Config) (*Endpoint, error) {
 	if err := cfg.complete(); err != nil {
-		return nil, fmt.Errorf("Zenoh endpoint: %w", err)
+		return nil, fmt.Errorf("open endpoint on Zenoh: %w", err)
 	}
 	m, err := newMetrics(cfg.Registerer)
 	if err != nil {
-		return nil, fmt.Errorf("Zenoh endpoint: %w", err)
+		return nil, fmt.Errorf("open endpoint on Zenoh: %w", err)
 	}
 	e := &Endpoint{
 		session: session, grid: grid, cfg: cfg, log: cfg.Logger, metrics: m, tracer: tracerIfOn(), classes: map[string]*class{},
@@ -129,7 +129,7 @@ func Open(ctx context.Context, session *zenoh.Session, grid Grid, cfg Config) (*
 		e.stop()
 		close(e.lanes.closing)
 		e.work.Wait()
-		return nil, fmt.Errorf("Zenoh endpoint: %w", err)
+		return nil, fmt.Errorf("open endpoint on Zenoh: %w", err)
 	}
 	e.observed = grid.Observe(e.deployed)
 	return e, nil

@@ -1,8 +1,10 @@
 package builder
 
 import (
+	"archive/zip"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -181,6 +183,51 @@ func TestBuildScripts(t *testing.T) {
 				t.Error("the good build changed with the source")
 			}
 		})
+	}
+}
+
+// What requirements.txt names is installed into the build, and found there although the build was moved to its place.
+func TestBuildPythonRequirements(t *testing.T) {
+	needs(t, "python3")
+	t.Setenv("PIP_NO_INDEX", "1") // no network: what is not in the source is not there
+	src := write(t, t.TempDir(), "main.py", "import tiny\nprint(tiny.text)\n", "requirements.txt", "# packages\n./tiny-1.0-py3-none-any.whl\n")
+	wheel(t, filepath.Join(src, "tiny-1.0-py3-none-any.whl"), map[string]string{
+		"tiny.py":                     "text = 'tiny'\n",
+		"tiny-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n",
+		"tiny-1.0.dist-info/WHEEL":    "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+		"tiny-1.0.dist-info/RECORD":   "",
+	})
+	b := &Builder{Root: t.TempDir()}
+	req := Request{Package: "shop", Function: "fn", Dir: src}
+	r, err := b.Build(t.Context(), req)
+	if err != nil || output(t, r) != "tiny" {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	write(t, src, "requirements.txt", "there-is-no-such-package\n")
+	_, err = b.Build(t.Context(), req)
+	if failed, ok := errors.AsType[*Failed](err); !ok || !strings.Contains(failed.Output, "requirements.txt could not be installed") || !strings.Contains(failed.Output, "there-is-no-such-package") {
+		t.Errorf("without a network: %v", err)
+	}
+}
+
+func wheel(t *testing.T, file string, files map[string]string) {
+	t.Helper()
+	out, err := os.Create(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	z := zip.NewWriter(out)
+	for name, text := range files {
+		w, err := z.Create(name)
+		if err == nil {
+			_, err = io.WriteString(w, text)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(z.Close(), out.Close()); err != nil {
+		t.Fatal(err)
 	}
 }
 

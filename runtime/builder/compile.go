@@ -130,7 +130,59 @@ for p in sorted(pathlib.Path(".").rglob("*.py")):
         bad = 1
         traceback.print_exc(limit=0)
 sys.exit(bad)`
-	return run(ctx, req, dir, os.Environ(), program, "-c", script)
+	if err := run(ctx, req, dir, os.Environ(), program, "-c", script); err != nil {
+		return err
+	}
+	return installPython(ctx, req, program, dir)
+}
+
+const (
+	// venvFolder is where a build folder keeps the packages that requirements.txt of a Python function names.
+	venvFolder   = "venv"
+	requirements = "requirements.txt"
+)
+
+// installPython installs what requirements.txt names, if it names anything, into a virtual environment of the build.
+func installPython(ctx context.Context, req Request, program, dir string) error {
+	text, err := os.ReadFile(filepath.Join(dir, requirements))
+	if err != nil || !names(string(text)) {
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("build %s: read %s: %w", req.Function, requirements, err)
+		}
+		return nil
+	}
+	venv := filepath.Join(filepath.Dir(dir), venvFolder)
+	create, pip := []string{"-m", "venv", venv}, []string{venvPython(venv), "-m", "pip"}
+	if run(ctx, req, dir, os.Environ(), program, "-m", "pip", "--python", program, "--version") == nil { // saves many seconds: no pip of its own
+		create, pip = []string{"-m", "venv", "--without-pip", venv}, []string{program, "-m", "pip", "--python", venvPython(venv)}
+	}
+	if err := run(ctx, req, dir, os.Environ(), program, create...); err != nil {
+		return err
+	}
+	err = run(ctx, req, dir, os.Environ(), pip[0], append(pip[1:], "install", "--disable-pip-version-check", "--no-input", "--quiet", "-r", requirements)...)
+	if failed, ok := errors.AsType[*Failed](err); ok {
+		failed.Output += "\n" + requirements + " could not be installed. It takes a network, or a package index that pip knows (PIP_INDEX_URL, PIP_FIND_LINKS), " +
+			"and packages that there are for this Python and machine"
+	}
+	return err
+}
+
+// names reports whether a requirements file names anything.
+func names(text string) bool {
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			return true
+		}
+	}
+	return false
+}
+
+// venvPython is the Python of a virtual environment.
+func venvPython(venv string) string {
+	if runtime.GOOS == "windows" {
+		return filepath.Join(venv, "Scripts", "python.exe")
+	}
+	return filepath.Join(venv, "bin", "python")
 }
 
 // checkNode refuses a main file that Node cannot parse.
@@ -246,8 +298,16 @@ func (r *Result) locateScript(req Request) error {
 	}
 	r.Command = []string{program, main}
 	if req.Runtime == opackage.PythonRuntime {
+		if own := venvPython(filepath.Join(filepath.Dir(r.Dir), venvFolder)); isFile(own) {
+			program = own
+		}
 		r.Command = []string{program, "-u", main}
 		r.Env = []string{"PYTHONDONTWRITEBYTECODE=1"}
 	}
 	return nil
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
 }
