@@ -40,6 +40,8 @@ The first Ctrl-C lets what has begun end; the second stops at once.`,
 		},
 	}
 	cmd.Flags().StringVar(&cfg.Listen, "listen", dev.DefaultListen, "address to listen on; port 0 takes a free one")
+	cmd.Flags().StringVar(&cfg.Zenoh, "zenoh", "", "address of the Zenoh router; port 0 takes a free one (default "+dev.DefaultZenoh+
+		" or OPRC_ZENOH_PORT; a free one if that is taken)")
 	cmd.Flags().StringVar(&cfg.DataDir, "data", dev.DefaultDataDir, "folder that keeps everything")
 	cmd.Flags().DurationVar(&cfg.ScaleToZeroGrace, "scale-to-zero-grace", runner.DefaultScaleToZeroGrace,
 		"how long a function's last instance stays without calls")
@@ -65,7 +67,7 @@ func devHint(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, syscall.EADDRINUSE):
-		return &hinted{err, "another program listens there, perhaps another oaas dev; choose another address with --listen 127.0.0.1:0"}
+		return &hinted{err, "another program listens there, perhaps another oaas dev; choose another address with --listen 127.0.0.1:0, or --zenoh 127.0.0.1:0"}
 	case fault.CodeOf(err) == fault.AlreadyExists:
 		return &hinted{err, "stop it, or choose another folder with --data"}
 	case errors.Is(err, os.ErrPermission):

@@ -237,7 +237,7 @@ func (p *platform) getActivity(w http.ResponseWriter, r *http.Request) {
 
 func (p *platform) status() control.Status {
 	return control.Status{
-		Address: p.url, DataDir: p.dataDir, PID: os.Getpid(), Version: p.cfg.Version, Started: p.started, Ready: p.grid.Ready() == nil,
+		Address: p.url, Zenoh: p.mesh.address, ZenohNote: p.mesh.note, DataDir: p.dataDir, PID: os.Getpid(), Version: p.cfg.Version, Started: p.started, Ready: p.grid.Ready() == nil,
 	}
 }
 

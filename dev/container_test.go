@@ -201,7 +201,7 @@ func checkContainer(t *testing.T, r *rig) {
 
 func checkContainerEnv(t *testing.T, r *rig) {
 	t.Helper()
-	for name, want := range map[string]string{"K_SERVICE": "old-fn", "OAAS_URL": r.url, "OPRC_ZENOH_PEERS": ""} {
+	for name, want := range map[string]string{"K_SERVICE": "old-fn", "OAAS_URL": r.url, "OPRC_ZENOH_MODE": "client"} {
 		if got, err := r.call("old.tally", "", "env", name); err != nil || got != want {
 			t.Errorf("%s is %q, %v; want %q", name, got, err, want)
 		}

@@ -44,6 +44,8 @@ const drainTimeout = 20 * time.Second
 type Config struct {
 	// Listen is the address of gateway and control API; port 0 takes a free one. Default: DefaultListen.
 	Listen string
+	// Zenoh is the address of the Zenoh router. Default: what OPRC_ZENOH_* say, else DefaultZenoh, or a free port if that is taken.
+	Zenoh string
 	// DataDir keeps everything; it is made if need be. Default: DefaultDataDir.
 	DataDir string
 	// Projects are folders to deploy at the start, beside those that were deployed before.
@@ -102,7 +104,7 @@ func Run(ctx context.Context, cfg Config) error {
 	defer listener.Close() //nolint:errcheck // closed already when the gateway served
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	p, err := openPlatform(cfg, dataDir, urlOf(listener.Addr()), registry)
+	p, err := openPlatform(ctx, cfg, dataDir, urlOf(listener.Addr()), registry)
 	if err != nil {
 		return err
 	}

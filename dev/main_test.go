@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(platformVariable); dir != "" {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 		err := Run(ctx, Config{
-			Listen: "127.0.0.1:0", DataDir: dir, ScaleToZeroGrace: time.Minute,
+			Listen: "127.0.0.1:0", Zenoh: "127.0.0.1:0", DataDir: dir, ScaleToZeroGrace: time.Minute,
 			OnReady: func(s control.Status) { fmt.Println(s.Address) },
 		})
 		stop()
@@ -73,7 +73,7 @@ func openWith(t *testing.T, cfg Config) *rig {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, done := make(chan control.Status, 1), make(chan error, 1)
-	cfg.Listen, cfg.ScaleToZeroGrace, cfg.OnReady = "127.0.0.1:0", time.Minute, func(s control.Status) { ready <- s }
+	cfg.Listen, cfg.Zenoh, cfg.ScaleToZeroGrace, cfg.OnReady = "127.0.0.1:0", "127.0.0.1:0", time.Minute, func(s control.Status) { ready <- s }
 	go func() { done <- Run(ctx, cfg) }()
 	r := &rig{t: t, data: cfg.DataDir}
 	r.stop = sync.OnceFunc(func() {

@@ -31,7 +31,7 @@ func TestDocumentHasTheRoutes(t *testing.T) {
 	if err := json.Unmarshal(text, &document); err != nil {
 		t.Fatal(err)
 	}
-	p, err := openPlatform(Config{DataDir: t.TempDir()}.withDefaults(), t.TempDir(), "http://127.0.0.1:1", prometheus.NewRegistry())
+	p, err := openPlatform(t.Context(), Config{Zenoh: "127.0.0.1:0", DataDir: t.TempDir()}.withDefaults(), t.TempDir(), "http://127.0.0.1:1", prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,8 @@ type platform struct {
 	log      *slog.Logger
 	dataDir  string
 	url      string // of the gateway, as functions see it
-	zenoh    string // endpoint for function containers, as tcp/127.0.0.1:7447; empty for none. Set before a function starts.
+	mesh     *mesh
+	zenoh    string // endpoint for function containers, as tcp/127.0.0.1:17447. Set before a function starts.
 	started  time.Time
 	grid     *odgm.Grid
 	runner   *runner.Runner
@@ -76,7 +77,7 @@ func newDeployment(r remembered) *deployment {
 type counts struct{ cold, crashes int }
 
 // openPlatform opens grid and runner over a data folder that is locked already.
-func openPlatform(cfg Config, dataDir, url string, registry *prometheus.Registry) (*platform, error) {
+func openPlatform(ctx context.Context, cfg Config, dataDir, url string, registry *prometheus.Registry) (*platform, error) {
 	p := &platform{
 		cfg: cfg, dataDir: dataDir, url: url, started: time.Now(), activity: newActivity(),
 		builder:  builder.Builder{Root: filepath.Join(dataDir, "builds")},
@@ -103,6 +104,10 @@ func openPlatform(cfg Config, dataDir, url string, registry *prometheus.Registry
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the object data grid: %w", err), p.runner.Close(context.Background()), p.modules.Close(context.Background()))
 	}
+	if p.mesh, err = openMesh(ctx, p, registry); err != nil {
+		return nil, errors.Join(err, p.close(context.Background()))
+	}
+	p.zenoh = p.mesh.address
 	if err := p.openManager(); err != nil {
 		return nil, errors.Join(err, p.close(context.Background()))
 	}
@@ -125,7 +130,7 @@ func (p *platform) openManager() (err error) {
 func (p *platform) close(ctx context.Context) error {
 	p.stop()
 	p.work.Wait()
-	err := errors.Join(p.grid.Close(ctx), p.runner.Close(ctx), p.modules.Close(ctx))
+	err := errors.Join(p.mesh.leave(ctx), p.grid.Close(ctx), p.runner.Close(ctx), p.modules.Close(ctx), p.mesh.close(ctx))
 	if p.store != nil {
 		err = errors.Join(err, p.store.Close())
 	}

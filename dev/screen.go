@@ -58,9 +58,13 @@ func (s *Screen) header(st control.Status, took time.Duration) {
 	if st.Version != "" {
 		name += " " + st.Version
 	}
+	mesh := st.Zenoh
+	if st.ZenohNote != "" {
+		mesh += "  (" + st.ZenohNote + ")"
+	}
 	s.printf("%s  ready in %s\n", s.paint(bold, name), took.Round(time.Millisecond))
 	for _, row := range [][2]string{
-		{"gateway", st.Address}, {"events", st.Address + "/events"}, {"metrics", st.Address + "/metrics"}, {"data", st.DataDir},
+		{"gateway", st.Address}, {"events", st.Address + "/events"}, {"metrics", st.Address + "/metrics"}, {"zenoh", mesh}, {"data", st.DataDir},
 	} {
 		s.printf("  %-9s%s\n", row[0], row[1])
 	}

@@ -37,6 +37,7 @@ func translateClass(p *opackage.Package, d *opackage.Deployment, transport func(
 			Off: settings.Events.Off, Age: settings.Events.Retention, Records: settings.Events.Records, Bytes: settings.Events.Bytes,
 			Values: settings.Events.Values, Outcomes: settings.Events.Outcomes,
 		},
+		Publish: odgm.Publication{On: settings.Events.Publish, Locality: settings.Events.Locality},
 		Methods: map[string]call.Method{}, Access: map[string]string{},
 	}
 	if c.Sink == opackage.DefaultSink {

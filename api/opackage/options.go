@@ -19,6 +19,8 @@ const (
 	OptionEventBytes     = "event_retention_bytes"
 	OptionEventOutcomes  = "event_outcomes"
 	OptionEventValues    = "ws_event_include_values"
+	OptionEventPublish   = "zenoh_event_publish"
+	OptionEventLocality  = "zenoh_event_locality"
 )
 
 // Engine is the kind of store that a class's objects are kept in.
@@ -65,8 +67,8 @@ var optionChecks = map[string]func(string) string{
 	"mst_sync_events":        boolean,
 	"raft_net_leader_only":   boolean,
 	"raft_init_leader_only":  boolean,
-	"zenoh_event_publish":    boolean,
-	"zenoh_event_locality":   locality,
+	OptionEventPublish:       boolean,
+	OptionEventLocality:      locality,
 	OptionEventValues:        boolean,
 }
 
@@ -92,6 +94,10 @@ type EventSettings struct {
 	Records, Bytes uint64
 	// Values puts the new values of entries into the changes, Outcomes makes the end of every method one.
 	Values, Outcomes bool
+	// Publish says whether changes are published on Zenoh, and Locality (session_local, any or remote) for whom; nil and empty where the class does
+	// not say.
+	Publish  *bool
+	Locality string
 }
 
 // settings reads valid options; a value that is not valid counts as absent.
@@ -130,6 +136,10 @@ func eventSettings(options map[string]string) EventSettings {
 	for name, into := range map[string]*bool{OptionEventValues: &e.Values, OptionEventOutcomes: &e.Outcomes} {
 		*into = strings.EqualFold(options[name], "true")
 	}
+	if on, err := strconv.ParseBool(strings.ToLower(options[OptionEventPublish])); err == nil {
+		e.Publish = &on
+	}
+	e.Locality = localityWord(options[OptionEventLocality])
 	return e
 }
 
@@ -168,13 +178,23 @@ func notEmpty(value string) string {
 	return ""
 }
 
+// localities are those that events may have.
+var localities = []string{"session_local", "any", "remote"}
+
 // locality takes the spellings of Zenoh's own enumeration (SessionLocal) beside those of the configuration (session_local).
 func locality(value string) string {
-	words := []string{"session_local", "any", "remote"}
-	for _, word := range words {
+	if localityWord(value) != "" {
+		return ""
+	}
+	return oneOf(localities...)(value)
+}
+
+// localityWord gives the usual spelling, or "" for what is none.
+func localityWord(value string) string {
+	for _, word := range localities {
 		if plainWord(value) == plainWord(word) {
-			return ""
+			return word
 		}
 	}
-	return oneOf(words...)(value)
+	return ""
 }

@@ -53,8 +53,6 @@ var unused = map[string]string{
 	"mst_sync_events":        "a partition has one copy, so no changes come from others",
 	"raft_net_leader_only":   "a partition has one copy, which is always ready to serve",
 	"raft_init_leader_only":  "a partition has one copy, so there is no group to begin",
-	"zenoh_event_publish":    "changes are not published on Zenoh; triggers, sinks and the event streams of the gateway have them",
-	"zenoh_event_locality":   "changes are not published on Zenoh; triggers, sinks and the event streams of the gateway have them",
 }
 
 func (w *warner) options(path string, options map[string]string) {
@@ -63,7 +61,7 @@ func (w *warner) options(path string, options map[string]string) {
 		switch name {
 		case "enable_metrics":
 			ok = strings.EqualFold(options[name], "false")
-		case "zenoh_event_publish", "mst_sync_events":
+		case "mst_sync_events":
 			ok = strings.EqualFold(options[name], "true")
 		}
 		w.given(keyPath(path, name), ok, why)

@@ -18,7 +18,7 @@ func TestWarnings(t *testing.T) {
 		{"one copy", deployment("odgm: {replica_count: 1, shard_type: none, partition_count: 9}"), nil},
 		{"path", options("storage_path", "/data"), []string{"classes[0].options.storage_path: has no effect: the data is in the platform's data folder"}},
 		{"metrics off", options("enable_metrics", "FALSE"), []string{"classes[0].options.enable_metrics: has no effect"}},
-		{"zenoh", options("zenoh_event_publish", "true"), []string{"classes[0].options.zenoh_event_publish: has no effect: changes are not"}},
+		{"zenoh", options("zenoh_event_publish", "true"), nil},
 		{"provider", class("state_spec: {default_provider: redis, serialization_format: json}"), []string{
 			"classes[0].state_spec.default_provider: has no effect: objects are kept by engine memory",
 			"classes[0].state_spec.serialization_format: has no effect: entries are bytes",
@@ -63,7 +63,8 @@ func TestWarnings(t *testing.T) {
 
 // Every option is acted upon, holds by itself, or is warned of.
 func TestNoOptionIsIgnoredInSilence(t *testing.T) {
-	acts := []string{OptionEngine, OptionMailboxLimit, OptionResultTTL, OptionEventRetention, OptionEventRecords, OptionEventBytes, OptionEventValues, OptionEventOutcomes}
+	acts := []string{OptionEngine, OptionMailboxLimit, OptionResultTTL, OptionEventRetention, OptionEventRecords, OptionEventBytes, OptionEventValues, OptionEventOutcomes,
+		OptionEventPublish, OptionEventLocality}
 	holds := []string{"invoke_only_primary"} // one copy is the primary
 	for _, name := range KnownOptions() {
 		silent := !slices.Contains(acts, name) && !slices.Contains(holds, name)

@@ -181,10 +181,13 @@ type Activity struct {
 
 // Status says what runs where.
 type Status struct {
-	Address string    `json:"address"`
-	DataDir string    `json:"data_dir"`
-	PID     int       `json:"pid"`
-	Version string    `json:"version"`
-	Started time.Time `json:"started"`
-	Ready   bool      `json:"ready"`
+	Address string `json:"address"`
+	// Zenoh is the endpoint of the Zenoh router, and ZenohNote says why it is not the usual one.
+	Zenoh     string    `json:"zenoh"`
+	ZenohNote string    `json:"zenoh_note,omitempty"`
+	DataDir   string    `json:"data_dir"`
+	PID       int       `json:"pid"`
+	Version   string    `json:"version"`
+	Started   time.Time `json:"started"`
+	Ready     bool      `json:"ready"`
 }
