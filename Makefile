@@ -9,9 +9,9 @@ PROTOS := $(sort $(wildcard api/oprc/*.proto odgm/record/*.proto odgm/remote/mes
 help: ## this text
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: ## build bin/oaas and bin/oaas-router
+build: ## build the binaries into bin
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o bin/oaas ./cmd/oaas
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o bin/oaas-router ./cmd/oaas-router
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o bin ./cmd/oaas-router ./cmd/oaas-odgm ./cmd/oaas-gateway
 
 demo: build ## build oaas and walk through the main job, as a user would type it
 	$(GO) run ./test/demo -oaas bin/oaas

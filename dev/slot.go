@@ -77,6 +77,9 @@ type remote struct {
 	*http.Transport
 }
 
+// Remote gives what sends calls to a function that runs elsewhere, at its url.
+func Remote(f *opackage.Function) (http.RoundTripper, error) { return newRemote(f) }
+
 func newRemote(f *opackage.Function) (*remote, error) {
 	u, err := url.Parse(f.URL)
 	if err != nil {

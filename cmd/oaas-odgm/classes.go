@@ -54,7 +54,7 @@ func (c *Config) classes() ([]odgm.Class, error) {
 	containers := container.NewTransport()
 	var all []odgm.Class
 	for _, file := range c.Packages {
-		list, err := packageClasses(file, containers)
+		list, err := packageClasses(file)
 		if err != nil {
 			return nil, fmt.Errorf("package %s: %w", file, err)
 		}
@@ -74,7 +74,7 @@ func (c *Config) classes() ([]odgm.Class, error) {
 }
 
 // packageClasses reads a package file. Its functions must run already.
-func packageClasses(file string, containers http.RoundTripper) ([]odgm.Class, error) {
+func packageClasses(file string) ([]odgm.Class, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
@@ -90,17 +90,18 @@ func packageClasses(file string, containers http.RoundTripper) ([]odgm.Class, er
 	if err := p.Validate(compiles); err != nil {
 		return nil, err
 	}
+	transports := map[string]http.RoundTripper{}
 	for i := range p.Functions {
-		if f := &p.Functions[i]; f.URL == "" {
+		f := &p.Functions[i]
+		if f.URL == "" {
 			return nil, fmt.Errorf("function %s has no url: this process runs no functions, it calls them where they run", f.Key)
+		}
+		if transports[f.Key], err = dev.Remote(f); err != nil {
+			return nil, fmt.Errorf("function %s: %w", f.Key, err)
 		}
 	}
 	return dev.Translate(p, func(key string) (http.RoundTripper, string) {
-		f := p.Function(key)
-		if f.EffectiveContract() == opackage.GRPCContract {
-			return containers, f.URL
-		}
-		return http.DefaultTransport, f.URL
+		return transports[key], "http://" + p.Name + "-" + key + "/" // which the transport replaces
 	})
 }
 

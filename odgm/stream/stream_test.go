@@ -433,3 +433,18 @@ func FuzzPosition(f *testing.F) {
 		}
 	})
 }
+
+// What was not appended is read from the logs, whatever becomes of slow readers: it was not their fault.
+func TestSkip(t *testing.T) {
+	for _, slow := range []SlowPolicy{CatchUp, Drop, Disconnect} {
+		w := newWorld(t, 2, nil)
+		s := w.subscribe(Filter{Partition: Any, Slow: slow}, Now)
+		w.put(0, "a", "k", "1")
+		w.put(1, "b", "k", "2")
+		w.hub.Skip() // both are lost on the way
+		w.put(0, "c", "k", "3")
+		expect(t, fmt.Sprint("policy ", slow), s, "0.1 a +k=1", "0.2 c +k=3", "1.1 b +k=2")
+		w.put(1, "d", "k", "4")
+		expect(t, fmt.Sprint("policy ", slow), s, "1.2 d +k=4")
+	}
+}

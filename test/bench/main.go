@@ -34,6 +34,7 @@ var scenarios = []scenario{
 	{"storage", func(ctx context.Context, t *table, cfg config) error { return storage(ctx, t, cfg.length) }},
 	{"calls", calls},
 	{"grpc", grpcCalls},
+	{"processes", processes},
 	{"start", start},
 	{"events", events},
 	{"streams", streams},
@@ -42,7 +43,7 @@ var scenarios = []scenario{
 
 func main() {
 	var cfg config
-	only := flag.String("only", "", "scenarios to run, separated by commas (storage, calls, grpc, start, events, streams, zenoh); all if empty")
+	only := flag.String("only", "", "scenarios to run, separated by commas (storage, calls, grpc, processes, start, events, streams, zenoh); all if empty")
 	flag.StringVar(&cfg.oaas, "oaas", "bin/oaas", "the oaas binary to measure")
 	flag.DurationVar(&cfg.length, "time", 3*time.Second, "length of each measurement")
 	flag.IntVar(&cfg.rounds, "rounds", 3, "rounds of each comparison; the median ratio is shown")
