@@ -2,10 +2,12 @@ package rpc
 
 import (
 	"context"
+	"errors"
 	"hash/fnv"
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/hpcclab/oaas-go/api/fault"
 	"github.com/hpcclab/oaas-go/api/oprc"
@@ -91,12 +93,14 @@ func (d *data) set(ctx context.Context, r *oprc.SetObjectRequest, merge bool) (o
 func putsOf(field string, values map[string]*oprc.ValData) ([]object.Entry, error) {
 	puts := make([]object.Entry, 0, len(values))
 	for _, key := range slices.Sorted(maps.Keys(values)) {
-		at := field + "[" + strconv.Quote(shortened(key)) + "]"
-		normal, err := normalKey(at, key)
-		if err != nil {
-			return nil, err
+		normal, err := normalKey(field, key)
+		var put object.Entry
+		if err == nil {
+			put, err = putOf(field, normal, values[key])
 		}
-		put, err := putOf(at, normal, values[key])
+		if wrong, ok := errors.AsType[*fieldError](err); ok { // only now is the path worth making
+			wrong.field = field + "[" + strconv.Quote(shortened(key)) + "]" + strings.TrimPrefix(wrong.field, field)
+		}
 		if err != nil {
 			return nil, err
 		}

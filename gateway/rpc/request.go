@@ -109,6 +109,9 @@ func first(md metadata.MD, key string) string {
 
 // onBehalf says on whose behalf the call writes.
 func onBehalf(ctx context.Context) (odgm.WriteOptions, error) {
+	if len(metadata.ValueFromIncomingContext(ctx, metaChain)) == 0 && len(metadata.ValueFromIncomingContext(ctx, metaDepth)) == 0 {
+		return odgm.WriteOptions{}, nil // most clients are no functions; and what follows copies
+	}
 	md, _ := metadata.FromIncomingContext(ctx)
 	return writeOptions(md)
 }
