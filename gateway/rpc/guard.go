@@ -118,7 +118,8 @@ type withOptions interface{ GetOptions() map[string]string }
 // begin continues the client's trace, makes the call's span while tracing is on, and refuses the call if there are too many.
 func (x *exchange) begin(ctx context.Context, request any) (context.Context, error) {
 	inFlight := x.inFlight.Add(1)
-	if md, ok := metadata.FromIncomingContext(ctx); ok && len(md["traceparent"]) > 0 {
+	if given := metadata.ValueFromIncomingContext(ctx, "traceparent"); len(given) > 0 {
+		md, _ := metadata.FromIncomingContext(ctx) // it copies, so it is not for calls without a trace
 		ctx = propagator.Extract(ctx, carrier(md))
 	} else if r, ok := request.(withOptions); ok && r.GetOptions()["traceparent"] != "" {
 		ctx = propagator.Extract(ctx, propagation.MapCarrier(r.GetOptions()))

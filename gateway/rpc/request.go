@@ -19,8 +19,13 @@ func first(md metadata.MD, key string) string {
 
 // headerOf gives what came beside a request.
 func headerOf(ctx context.Context) message.Header {
-	md, _ := metadata.FromIncomingContext(ctx)
-	return func(name string) string { return first(md, name) }
+	// One value at a time: most requests have none of those asked for, and all of them together would be copied.
+	return func(name string) string {
+		if values := metadata.ValueFromIncomingContext(ctx, name); len(values) > 0 {
+			return values[0]
+		}
+		return ""
+	}
 }
 
 // onBehalf says on whose behalf the call writes.

@@ -6,10 +6,12 @@
 package message
 
 import (
+	"errors"
 	"hash/fnv"
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/hpcclab/oaas-go/api/fault"
 	"github.com/hpcclab/oaas-go/api/oprc"
@@ -134,12 +136,14 @@ func Write(field string, m *oprc.ObjData) (object.Change, error) {
 func putsOf(field string, values map[string]*oprc.ValData) ([]object.Entry, error) {
 	puts := make([]object.Entry, 0, len(values))
 	for _, key := range slices.Sorted(maps.Keys(values)) {
-		at := field + "[" + strconv.Quote(Shortened(key)) + "]"
-		normal, err := normalKey(at, key)
-		if err != nil {
-			return nil, err
+		normal, err := normalKey(field, key)
+		var put object.Entry
+		if err == nil {
+			put, err = Put(field, normal, values[key])
 		}
-		put, err := Put(at, normal, values[key])
+		if wrong, ok := errors.AsType[*FieldError](err); ok { // only now is the path worth making
+			wrong.Field = field + "[" + strconv.Quote(Shortened(key)) + "]" + strings.TrimPrefix(wrong.Field, field)
+		}
 		if err != nil {
 			return nil, err
 		}
