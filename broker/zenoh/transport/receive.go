@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/hpcclab/oaas-go/broker/zenoh/wire"
@@ -18,6 +19,10 @@ type receiver struct {
 	pieces  [8][2][]byte // messages that are not whole yet; nil is none
 	held    int          // bytes of all of those
 	spare   []byte       // memory for the next message of fragments
+	size    int          // of the last one that was kept
+	message []byte       // the memory of the message that is handed on, if that is nobody else's
+	block   []byte       // what is left of memory for byte strings that are kept
+	arrived time.Time    // when the batch came, if somebody asked
 	lossy   bool         // the message that is handed on came as best effort
 }
 
@@ -49,12 +54,16 @@ func (t *Transport) read(handler func(wire.Network) error) error {
 		if err := t.in.batch(b, handler); err != nil {
 			return err
 		}
+		if t.after != nil {
+			t.after()
+		}
 	}
 }
 
 // batch hands on what is in a batch.
 func (in *receiver) batch(b []byte, handler func(wire.Network) error) error {
 	accept := false
+	in.arrived = time.Time{}
 	for in.batches.Reset(b); in.batches.More(); {
 		m, err := in.batches.Next()
 		if err != nil {
@@ -129,6 +138,9 @@ func (in *receiver) fragment(f *wire.Fragment, handler func(wire.Network) error)
 		in.forget(pieces)
 		return nil
 	}
+	if need := len(*pieces) + len(f.Payload); need > cap(*pieces) { // append would grow by a quarter
+		*pieces = slices.Grow(*pieces, max(need, 2*cap(*pieces))-len(*pieces))
+	}
 	*pieces = append(*pieces, f.Payload...)
 	in.held += len(f.Payload)
 	if f.More {
@@ -136,9 +148,8 @@ func (in *receiver) fragment(f *wire.Fragment, handler func(wire.Network) error)
 	}
 	whole := *pieces
 	in.forget(pieces)
-	if cap(whole) <= maxSpare {
-		defer func() { in.spare = whole }()
-	}
+	in.message = whole
+	defer in.reuse()
 	in.whole.ResetNetwork(whole)
 	m, err := in.whole.Next()
 	switch {
@@ -163,9 +174,17 @@ const maxSpare = 1 << 18
 func (in *receiver) take() []byte {
 	b := in.spare[:0]
 	if in.spare = nil; b == nil {
-		b = []byte{}
+		b = make([]byte, 0, in.size)
 	}
 	return b
+}
+
+// reuse takes the memory of a message of fragments back, unless it was kept.
+func (in *receiver) reuse() {
+	if cap(in.message) <= maxSpare {
+		in.spare = in.message
+	}
+	in.message = nil
 }
 
 // forget gives up the pieces of a message, or hands them over.

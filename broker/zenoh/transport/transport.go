@@ -22,6 +22,7 @@ type Transport struct {
 	lease  time.Duration
 	in     receiver
 	onEnd  func() // nil, or told of the end, with the lock held
+	after  func() // nil, or called after each batch
 
 	wake chan struct{} // to the writer: there is something to do
 	done chan struct{} // closed at the end
@@ -96,6 +97,9 @@ func (t *Transport) watchCertificate() *time.Timer {
 		t.end(fmt.Errorf("%w of %q: ended at %s", ErrCertificate, t.peer.CertName, end.UTC().Format(time.RFC3339)))
 	})
 }
+
+// AfterBatch makes Serve call a function, in the handler's goroutine, when the messages of a batch were handed on. It must be called before Serve.
+func (t *Transport) AfterBatch(f func()) { t.after = f }
 
 // Close ends the transport after all that was sent so far is written, or when ctx ends. It waits for that, so Serve must be running in another
 // goroutine; if it never was, only the link is closed.

@@ -41,6 +41,9 @@ func (d *Decoder) ResetNetwork(b []byte) {
 // More tells whether there is another message. There is none after an error.
 func (d *Decoder) More() bool { return d.r.err == nil && d.r.off < len(d.r.b) }
 
+// Left gives how many bytes were not read yet.
+func (d *Decoder) Left() int { return d.r.left() }
+
 // Offset gives how many bytes were read.
 func (d *Decoder) Offset() int { return d.r.off }
 
