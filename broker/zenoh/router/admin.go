@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hpcclab/oaas-go/broker/zenoh/keyexpr"
 	"github.com/hpcclab/oaas-go/broker/zenoh/transport"
@@ -96,7 +97,7 @@ func (a *admin) answer(q adminRequest) {
 			a.r.log.Error("admin space", "key", e.key, "error", err)
 			continue
 		}
-		data.Timestamp = a.r.clock.now()
+		data.Timestamp = a.r.clock.at(time.Now())
 		a.self.response(&wire.Response{
 			ID: q.id, Key: wire.Key(e.key), Responder: wire.EntityID{ZID: a.r.zid, EID: 1}, Reply: wire.Reply{Data: data},
 		})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/hpcclab/oaas-go/broker/zenoh/keyexpr"
 	"github.com/hpcclab/oaas-go/broker/zenoh/transport"
@@ -17,6 +18,14 @@ type sender interface {
 	Send(ctx context.Context, m wire.Network, how transport.Delivery) error
 	// Abort ends the session.
 	Abort(reason wire.CloseReason)
+}
+
+// receiver is what the handler of a session asks of its transport about the message that it has.
+type receiver interface {
+	// BestEffort tells whether the message may get lost.
+	BestEffort() bool
+	// Arrival tells when its batch came.
+	Arrival() time.Time
 }
 
 // role says on which side of the router a face is.
@@ -34,8 +43,8 @@ type face struct {
 	kind   role
 	peer   transport.Peer
 	out    sender
-	lossy  func() bool // tells the handler whether its message may get lost; nil is no
-	uplink *uplink     // that it is the session of, if it is upstream
+	in     receiver // nil for the router itself
+	uplink *uplink  // that it is the session of, if it is upstream
 	log    *slog.Logger
 	rights *rights // nil is all
 
@@ -76,6 +85,17 @@ func newFace(r *Router, kind role, peer transport.Peer, out sender) *face {
 	}
 	f.rights = r.config.Access.rightsOf(peer)
 	return f
+}
+
+// bestEffort tells whether the message that is being handled may get lost.
+func (f *face) bestEffort() bool { return f.in != nil && f.in.BestEffort() }
+
+// arrival tells when the message that is being handled came.
+func (f *face) arrival() time.Time {
+	if f.in == nil {
+		return time.Now()
+	}
+	return f.in.Arrival()
 }
 
 // newID gives a number for something that is declared to the neighbour.

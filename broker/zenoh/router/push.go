@@ -34,8 +34,8 @@ func (f *face) push(m *wire.Push) error {
 		return nil
 	}
 	m.Key, m.NodeID = fullKey(to.key), 0
-	r.stamp(&m.Data)
-	how := transport.Delivery{QoS: m.QoS, BestEffort: f.lossy != nil && f.lossy(), NoWait: r.noWait(m.QoS)}
+	f.stamp(&m.Data)
+	how := transport.Delivery{QoS: m.QoS, BestEffort: f.bestEffort(), NoWait: r.noWait(m.QoS)}
 	for _, g := range faces {
 		if err := g.out.Send(context.Background(), m, how); err != nil {
 			r.lost(err)
@@ -144,16 +144,17 @@ func (r *Router) findRoute(f *face, key keyexpr.KeyExpr) *route {
 	return to
 }
 
-// stamp gives a sample the router's time if it has none, or one that is too far ahead, and has its body encoded as it came if nothing in it must
+// stamp gives a sample the time at which it came if it has none, or one that is too far ahead, and has its body encoded as it came if nothing in it must
 // be changed. The attachment of a deletion must: zenoh-pico gives it a number there that others do not know.
-func (r *Router) stamp(d *wire.Data) {
+func (f *face) stamp(d *wire.Data) {
+	clock := &f.r.clock
 	anew := d.Delete && d.Attachment != nil
 	switch {
-	case r.config.NoTimestamps:
+	case f.r.config.NoTimestamps:
 	case d.Timestamp.IsZero():
-		d.Timestamp = r.clock.now()
-	case !r.clock.observe(d.Timestamp):
-		d.Timestamp, anew = r.clock.now(), true
+		d.Timestamp = clock.at(f.arrival())
+	case !clock.observe(d.Timestamp, f.arrival):
+		d.Timestamp, anew = clock.at(f.arrival()), true
 	}
 	if !anew {
 		d.Raw = d.Encoded()

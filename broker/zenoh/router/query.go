@@ -53,7 +53,7 @@ func (f *face) request(m *wire.Request) error {
 	m.Key, m.NodeID, m.Query.Raw = fullKey(key), 0, m.Query.Encoded()
 	for _, a := range at {
 		m.ID = a.id
-		how := transport.Delivery{QoS: m.QoS, NoWait: r.noWait(m.QoS), BestEffort: f.lossy != nil && f.lossy()}
+		how := transport.Delivery{QoS: m.QoS, NoWait: r.noWait(m.QoS), BestEffort: f.bestEffort()}
 		if err := a.face.out.Send(context.Background(), m, how); err != nil {
 			r.lost(err)
 			r.answered(a.face, a.id)
@@ -148,7 +148,7 @@ func (f *face) response(m *wire.Response) {
 		m.Key = fullKey(key)
 	}
 	m.ID, m.QoS, m.Raw = q.id, q.qos, m.Encoded()
-	how := transport.Delivery{QoS: m.QoS, NoWait: r.noWait(m.QoS), BestEffort: f.lossy != nil && f.lossy()}
+	how := transport.Delivery{QoS: m.QoS, NoWait: r.noWait(m.QoS), BestEffort: f.bestEffort()}
 	if err := q.from.out.Send(context.Background(), m, how); err != nil {
 		r.lost(err)
 		return

@@ -170,7 +170,7 @@ func (r *Router) serve(ctx context.Context, link transport.Link) {
 		return
 	}
 	f := newFace(r, session, t.Peer(), t)
-	f.lossy = t.BestEffort
+	f.in = t
 	_ = r.run(ctx, f, t) // it is in the log
 }
 

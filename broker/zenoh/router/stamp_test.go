@@ -3,6 +3,7 @@ package router
 import (
 	"testing"
 
+	"github.com/hpcclab/oaas-go/broker/zenoh/transport"
 	"github.com/hpcclab/oaas-go/broker/zenoh/wire"
 )
 
@@ -26,7 +27,7 @@ func TestRow10AttachmentOfADeletionIsRenumbered(t *testing.T) {
 		t.Fatal(err)
 	}
 	push := got.(*wire.Push)
-	r.stamp(&push.Data)
+	newFace(r, session, transport.Peer{}, nil).stamp(&push.Data)
 	if b, err = push.AppendBinary(nil); err != nil || string(b[len(b)-6:]) != "\x82\x42\x03att" {
 		t.Errorf("sent % x, %v", b, err)
 	}

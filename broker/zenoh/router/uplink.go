@@ -113,7 +113,7 @@ func (u *uplink) dial(ctx context.Context) (*transport.Transport, error) {
 func (u *uplink) serve(ctx context.Context, t *transport.Transport) (yielded bool) {
 	r := u.r
 	f := newFace(r, upstream, t.Peer(), t)
-	f.lossy, f.uplink = t.BestEffort, u
+	f.in, f.uplink = t, u
 	r.mu.Lock()
 	u.face, u.probing, u.yielded = f, true, false
 	u.watch([kinds]bool{tokens: true}, markerKeys)
