@@ -22,10 +22,28 @@ func (f *face) push(m *wire.Push) {
 	}
 	f.s.learn(m.Data.Timestamp)
 	f.sample = Sample{key: d.key, qos: m.QoS}
-	f.sample.fill(&m.Data, &f.memory)
+	f.sample.fill(&m.Data, f.t)
 	for _, b := range d.subscribers {
-		b.sink.push(&f.sample)
+		if b != f.pushed {
+			f.flush()
+			f.pushed = b
+		}
+		b.sink.pushMore(&f.sample)
 	}
+}
+
+// flush wakes up the closure of the subscriber that samples were pushed to. Those of a batch that are all for one subscriber wake it once.
+func (f *face) flush() {
+	if f.pushed != nil {
+		f.pushed.sink.flush()
+		f.pushed = nil
+	}
+}
+
+// afterBatch is flush, and lets go of what was handed on: the payload may be large, and the next batch late.
+func (f *face) afterBatch() {
+	f.flush()
+	f.sample, f.reply = Sample{}, Reply{}
 }
 
 // lastDelivery is that of the message before, which is often that of the next one.

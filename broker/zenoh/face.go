@@ -46,8 +46,9 @@ type face struct {
 	last    lastDelivery
 	version uint64 // of the session, for routes
 	buffer  []byte
-	memory  slab
-	sample  Sample // that is being handed to subscribers
+	sample  Sample      // that is being handed to subscribers
+	pushed  *Subscriber // that may have to be woken up for its samples; nil is none
+	reply   Reply       // that is being handed to a query
 
 	later   sync.Once
 	queue   *mailbox[queued] // what the reader could not send at once
@@ -104,7 +105,11 @@ func (f *face) serve(ctx context.Context) error {
 		return err
 	}
 	var serving sync.WaitGroup
-	serving.Go(func() { err = f.t.Serve(ctx, f.handle) })
+	f.t.AfterBatch(f.afterBatch)
+	serving.Go(func() {
+		err = f.t.Serve(ctx, f.handle)
+		f.flush()
+	})
 	for _, m := range introduction {
 		if f.send(ctx, m, wire.QoSDeclare) != nil {
 			break // it has ended
@@ -161,9 +166,12 @@ func (f *face) answer(m wire.Network, qos wire.QoS) {
 
 // handle is called for each message. Errors end the connection.
 func (f *face) handle(m wire.Network) error {
+	if push, ok := m.(*wire.Push); ok {
+		f.push(push)
+		return nil
+	}
+	f.flush() // as what follows may take time
 	switch m := m.(type) {
-	case *wire.Push:
-		f.push(m)
 	case *wire.Request:
 		f.request(m)
 	case *wire.Response:

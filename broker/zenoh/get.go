@@ -50,7 +50,7 @@ func (s *Session) get(ctx context.Context, m *matcher, key KeyExpr, p Parameters
 	}
 	q.watch(ctx)
 	q.send(ctx, targets, o)
-	if o.AllowedDestination != LocalityRemote {
+	if o.AllowedDestination != LocalityRemote && s.answers() {
 		in := &inquiry{
 			s: s, local: q, key: key, qos: q.qos, timeout: q.timeout, parameters: p, payload: o.Payload.Clone(),
 			attachment: o.Attachment.Clone(), encoding: o.Encoding, source: o.SourceInfo,
@@ -60,6 +60,13 @@ func (s *Session) get(ctx context.Context, m *matcher, key KeyExpr, p Parameters
 	}
 	q.final(nil) // all are asked
 	return channel, nil
+}
+
+// answers tells whether the session has queryables of its own.
+func (s *Session) answers() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(s.queryables.byID) > 0
 }
 
 func (s *Session) newQuery(ctx context.Context, key KeyExpr, p Parameters, o *GetOptions) *query {
@@ -83,7 +90,7 @@ func (s *Session) newQuery(ctx context.Context, key KeyExpr, p Parameters, o *Ge
 
 // whomToAsk finds the nodes that a get goes to.
 func (s *Session) whomToAsk(ctx context.Context, m *matcher, q *query, o *GetOptions) ([]target, error) {
-	if o.AllowedDestination != LocalitySessionLocal && s.config.Mode == Client {
+	if o.AllowedDestination != LocalitySessionLocal && s.config.Mode == Client && len(*s.faces.Load()) == 0 {
 		waiting, cancel := context.WithTimeout(ctx, min(q.timeout, blockTime))
 		defer cancel()
 		if _, err := s.connected(waiting); err != nil {
@@ -137,18 +144,25 @@ func (q *query) open(ctx context.Context, h Handler[Reply], targets []target) (c
 // watch ends the query when its time is over or its context ends.
 func (q *query) watch(ctx context.Context) {
 	timer := time.AfterFunc(q.timeout, func() { q.end(ErrTimeout) })
-	stop := func() bool { return false }
+	var detach func() bool
 	if ctx.Done() != nil {
-		stop = context.AfterFunc(ctx, func() { q.end(context.Cause(ctx)) })
+		detach = context.AfterFunc(ctx, func() { q.end(context.Cause(ctx)) })
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.stop = func() {
-		timer.Stop()
-		stop()
-	}
+	q.timer, q.detach = timer, detach
 	if q.ended {
-		q.stop()
+		q.unwatch()
+	}
+}
+
+// unwatch is called with the lock held.
+func (q *query) unwatch() {
+	if q.timer != nil {
+		q.timer.Stop()
+	}
+	if q.detach != nil {
+		q.detach()
 	}
 }
 

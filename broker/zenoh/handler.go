@@ -7,7 +7,7 @@ import (
 )
 
 // Handler takes what a subscriber, queryable, get or listener gets: a Closure, a FifoChannel or a RingChannel. Where it is nil, a FifoChannel
-// of DefaultCapacity is used.
+// of DefaultCapacity is used, and for a get, which keeps what its channel has no room for, one of sixteen.
 type Handler[T any] interface {
 	// open gives the sink for the session and the channel for the application, which is nil for closures.
 	open(s *Session, o sinkOptions[T]) (sink[T], <-chan T)
@@ -17,6 +17,9 @@ type Handler[T any] interface {
 type sink[T any] interface {
 	// push hands a value over, and tells whether that went well. It may wait for Handlers.Patience.
 	push(v *T) bool
+	// pushMore is push by a caller that pushes again, or calls flush, before it does anything that takes time.
+	pushMore(v *T) bool
+	flush()
 	// close ends it. Nothing is pushed successfully afterwards; what is queued is handed out still, unless it is to be discarded.
 	close(discard bool)
 	// end hands over the last value, for which there is room in any case where a get may end, and closes.
@@ -37,10 +40,16 @@ type sinkOptions[T any] struct {
 // DefaultCapacity is that of the FifoChannel which is used in place of a handler that is nil.
 const DefaultCapacity = 256
 
+// replyCapacity is that of the default channel of a get: most have one reply, and memory for DefaultCapacity of them is 64 KiB.
+const replyCapacity = 16
+
 // open opens a handler, or the default one.
 func open[T any](s *Session, h Handler[T], o sinkOptions[T]) (sink[T], <-chan T) {
 	if h == nil {
 		h = NewFifoChannel[T](DefaultCapacity)
+		if o.spill != nil {
+			h = NewFifoChannel[T](replyCapacity)
+		}
 	}
 	return h.open(s, o)
 }
@@ -119,6 +128,9 @@ type fifo[T any] struct {
 	lost    uint64
 }
 
+func (f *fifo[T]) pushMore(v *T) bool { return f.push(v) }
+func (f *fifo[T]) flush()             {}
+
 func (f *fifo[T]) push(v *T) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -181,6 +193,9 @@ type ring[T any] struct {
 	closed bool
 	lost   uint64
 }
+
+func (r *ring[T]) pushMore(v *T) bool { return r.push(v) }
+func (r *ring[T]) flush()             {}
 
 func (r *ring[T]) push(v *T) bool {
 	r.mu.Lock()

@@ -12,7 +12,7 @@ type mailbox[T any] struct {
 	weigh   func(*T) int
 	discard func(*T)
 	limits  Handlers
-	memory  *sync.Pool // of *[]T, for queues; mailboxes that are idle have none
+	memory  *sync.Pool // of *[]T, for queues; mailboxes that are idle have none; may be nil
 
 	stopped atomic.Bool // what is queued is not handed out any more
 
@@ -28,9 +28,6 @@ type mailbox[T any] struct {
 
 func newMailbox[T any](call func(T), limits Handlers, o sinkOptions[T]) *mailbox[T] {
 	m := &mailbox[T]{call: call, weigh: o.weigh, discard: o.discard, limits: limits, memory: o.memory}
-	if m.memory == nil {
-		m.memory = new(sync.Pool)
-	}
 	m.wake.L = &m.mu
 	if m.weigh == nil {
 		m.weigh = func(*T) int { return 0 }
@@ -42,6 +39,15 @@ func newMailbox[T any](call func(T), limits Handlers, o sinkOptions[T]) *mailbox
 }
 
 func (m *mailbox[T]) push(v *T) bool {
+	ok := m.pushMore(v)
+	m.flush()
+	return ok
+}
+
+// flush wakes up a worker for what was pushed.
+func (m *mailbox[T]) flush() { m.wake.Signal() }
+
+func (m *mailbox[T]) pushMore(v *T) bool {
 	n := m.weigh(v)
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -55,12 +61,11 @@ func (m *mailbox[T]) push(v *T) bool {
 
 // append is called with the lock held, as are those below.
 func (m *mailbox[T]) append(v *T, n int) {
-	if m.queue == nil {
-		m.queue = m.fresh()
+	if len(m.queue) == cap(m.queue) && len(m.queue) <= kept {
+		m.queue = append(m.fresh(), m.queue...)
 	}
 	m.queue = append(m.queue, *v)
 	m.bytes += n
-	m.wake.Signal()
 }
 
 func (m *mailbox[T]) end(last *T) {
@@ -86,6 +91,7 @@ func (m *mailbox[T]) waitForRoom(n int) bool {
 	if m.lagging {
 		return false
 	}
+	m.flush()
 	timer := time.NewTimer(m.limits.Patience)
 	defer timer.Stop()
 	for late := false; !late && !m.lagging; {
@@ -110,6 +116,9 @@ func (m *mailbox[T]) waitForRoom(n int) bool {
 
 // fresh gives memory for a queue.
 func (m *mailbox[T]) fresh() []T {
+	if m.memory == nil {
+		return nil
+	}
 	if used, ok := m.memory.Get().(*[]T); ok {
 		return (*used)[:0]
 	}
@@ -118,8 +127,9 @@ func (m *mailbox[T]) fresh() []T {
 
 // work calls the closure until the mailbox is closed and empty. Several workers take one value at a time.
 func (m *mailbox[T]) work(single bool) {
+	var batch []T
 	for {
-		batch := m.take(single)
+		batch = m.take(single, batch)
 		if len(batch) == 0 {
 			return
 		}
@@ -131,17 +141,20 @@ func (m *mailbox[T]) work(single bool) {
 			m.call(batch[i])
 		}
 		clear(batch)
-		if !single { // then it is a part of what others work on
-			m.memory.Put(&batch)
-		}
 	}
 }
 
-// take gives what is queued, or nothing at the end.
-func (m *mailbox[T]) take(single bool) []T {
+// take gives what is queued, or nothing at the end. A single worker gives the memory of the batch before, which is the queue's next one; with
+// several it is a part of what others work on.
+func (m *mailbox[T]) take(single bool, before []T) []T {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if single {
+		before = nil
+	}
 	for len(m.queue) == 0 {
+		m.rest(before, m.queue)
+		before = nil
 		if m.closed {
 			return nil
 		}
@@ -150,12 +163,29 @@ func (m *mailbox[T]) take(single bool) []T {
 	signal(&m.room)
 	batch := m.queue
 	if !single || len(batch) == 1 {
-		m.queue, m.bytes = nil, 0
+		m.queue, m.bytes = before[:0], 0
 		return batch
 	}
 	m.queue = batch[1:]
 	m.bytes -= m.weigh(&batch[0])
 	return batch[:1:1]
+}
+
+// kept is the largest queue whose memory a mailbox keeps while it is idle.
+const kept = 2
+
+// rest gives the memory of empty queues back, or keeps it for the next one if it is small.
+func (m *mailbox[T]) rest(queues ...[]T) {
+	m.queue = nil
+	for _, q := range queues {
+		switch {
+		case cap(q) > kept && m.memory != nil:
+			used := q // so that q itself need not be on the heap
+			m.memory.Put(&used)
+		case cap(q) > 0 && cap(q) <= kept:
+			m.queue = q[:0]
+		}
+	}
 }
 
 func (m *mailbox[T]) close(discard bool) {

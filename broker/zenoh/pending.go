@@ -1,6 +1,7 @@
 package zenoh
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -32,19 +33,20 @@ type query struct {
 
 	mu      sync.Mutex
 	pending int // nodes, and local queryables, that are not done; and one while they are being asked
-	asked   map[*face]struct{}
-	last    map[KeyExpr]Reply // by key, for consolidation
-	bytes   int               // of those
-	failed  error             // why replies are missing
+	asked   []*face
+	last    latest // for consolidation
+	bytes   int    // of that
+	failed  error  // why replies are missing
 	ended   bool
-	stop    func()
+	timer   *time.Timer // that ends it
+	detach  func() bool // from its context
 }
 
 // add makes a query known, which is asked of those nodes.
 func (p *queries) add(q *query, targets []target) error {
-	q.asked = make(map[*face]struct{}, len(targets))
-	for _, t := range targets {
-		q.asked[t.face] = struct{}{}
+	q.asked = make([]*face, len(targets))
+	for i, t := range targets {
+		q.asked[i] = t.face
 	}
 	q.pending += len(targets)
 	p.mu.Lock()
@@ -152,10 +154,11 @@ func (q *query) final(f *face) {
 		return
 	}
 	if f != nil {
-		if _, asked := q.asked[f]; !asked {
+		i := slices.Index(q.asked, f)
+		if i < 0 {
 			return
 		}
-		delete(q.asked, f)
+		q.asked = slices.Delete(q.asked, i, i+1)
 	}
 	if q.pending--; q.pending == 0 {
 		q.endLocked(nil)
@@ -165,7 +168,7 @@ func (q *query) final(f *face) {
 // fail takes note that a node is gone, if it was asked.
 func (q *query) fail(f *face, err error) bool {
 	q.mu.Lock()
-	if _, asked := q.asked[f]; !asked || q.ended {
+	if q.ended || !slices.Contains(q.asked, f) {
 		q.mu.Unlock()
 		return false
 	}
@@ -188,8 +191,8 @@ func (q *query) endLocked(err error) {
 	}
 	q.ended = true
 	if q.mode == ConsolidationLatest {
-		for _, r := range q.last {
-			q.push(&r)
+		for i := range q.last.replies {
+			q.push(&q.last.replies[i])
 		}
 	}
 	if err == nil {
@@ -200,8 +203,6 @@ func (q *query) endLocked(err error) {
 	} else {
 		q.sink.close(false)
 	}
-	if q.stop != nil {
-		q.stop()
-	}
+	q.unwatch()
 	q.s.queries.forget(q)
 }

@@ -171,7 +171,8 @@ func (p *publication) deliver(subscribers []*Subscriber) {
 // send queues the publication for each node. An error of one does not keep it from the others.
 func (p *publication) send(ctx context.Context, targets []target) error {
 	m := pushes.Get().(*wire.Push)
-	m.QoS, m.Data = p.qos, p.data()
+	m.QoS = p.qos
+	p.put(&m.Data)
 	how := transport.Delivery{QoS: p.qos, BestEffort: p.bestEffort}
 	var err error
 	for i := range targets {
@@ -180,7 +181,7 @@ func (p *publication) send(ctx context.Context, targets []target) error {
 			err = errors.Join(err, lost(e))
 		}
 	}
-	m.Key, m.Data = wire.WireExpr{}, wire.Data{}
+	m.Key.Suffix, m.Data.Encoding.Schema, m.Data.Attachment, m.Data.Payload = nil, nil, nil, nil // holds nothing of the caller's
 	pushes.Put(m)
 	return err
 }

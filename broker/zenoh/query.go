@@ -29,9 +29,9 @@ type inquiry struct {
 	open atomic.Int32 // queryables that are not done, and one while it is being handed out
 }
 
-func (in *inquiry) fill(m *wire.Query, memory *slab) {
+func (in *inquiry) fill(m *wire.Query, t *transport.Transport) {
 	in.parameters = Parameters(m.Parameters)
-	in.payload, in.attachment = memory.copy(m.Payload), memory.copy(m.Attachment)
+	in.payload, in.attachment = t.Own(m.Payload), t.Own(m.Attachment)
 	in.encoding, in.source = encodingOf(m.Encoding), m.Source
 }
 
@@ -134,9 +134,17 @@ func (q *Query) reply(ctx context.Context, sample *Sample, o *ReplyOptions) erro
 		own.payload, own.attachment = ZBytes(own.payload).Clone(), ZBytes(own.attachment).Clone()
 		return q.hand(&Reply{sample: own, replier: q.queryable.ID()})
 	}
-	m := &wire.Response{Key: wire.WireExpr{Suffix: bytesOf(sample.key.String())}, Reply: wire.Reply{Data: sample.data()}}
-	return q.respond(ctx, m)
+	m := responses.Get().(*wire.Response)
+	m.Key.Suffix = bytesOf(sample.key.String())
+	sample.put(&m.Reply.Data)
+	err := q.respond(ctx, m)
+	*m = wire.Response{}
+	responses.Put(m)
+	return err
 }
+
+// responses are messages to be used again.
+var responses = sync.Pool{New: func() any { return new(wire.Response) }}
 
 // ReplyErrOptions are what may be said of an error; nil is the defaults.
 type ReplyErrOptions struct{ Encoding Encoding }

@@ -108,7 +108,7 @@ func (q *Queryable) Drop() { _ = q.Undeclare(q.s.ctx) }
 // request hands a query of another node to queryables.
 func (f *face) request(m *wire.Request) {
 	in := &inquiry{s: f.s, face: f, id: m.ID, qos: m.QoS, key: f.key(&m.Key), timeout: m.Timeout}
-	in.fill(&m.Query, &f.memory)
+	in.fill(&m.Query, f.t)
 	f.s.inquire(in, m.Target, false)
 }
 

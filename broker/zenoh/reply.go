@@ -44,13 +44,14 @@ func (f *face) response(m *wire.Response) {
 	if q == nil {
 		return // came too late
 	}
-	r := Reply{replier: m.Responder}
+	r := &f.reply
+	*r = Reply{replier: m.Responder}
 	if m.IsErr {
-		r.err = &ReplyError{payload: f.memory.copy(m.Err.Payload), encoding: encodingOf(m.Err.Encoding)}
+		r.err = &ReplyError{payload: f.t.Own(m.Err.Payload), encoding: encodingOf(m.Err.Encoding)}
 		if m.Responder.EID == 0 && string(r.err.payload) == timeoutText {
 			r.err.cause = ErrTimeout // a router gave up on a node
 		}
-		q.reply(&r)
+		q.reply(r)
 		return
 	}
 	if r.sample.key = q.keyOf(f.expand(&m.Key)); r.sample.key.IsZero() {
@@ -58,6 +59,6 @@ func (f *face) response(m *wire.Response) {
 	}
 	f.s.learn(m.Reply.Data.Timestamp)
 	r.sample.qos = m.QoS
-	r.sample.fill(&m.Reply.Data, &f.memory)
-	q.reply(&r)
+	r.sample.fill(&m.Reply.Data, f.t)
+	q.reply(r)
 }

@@ -182,6 +182,28 @@ func TestRow05Mapping(t *testing.T) {
 	}
 }
 
+// repliesOf are replies on n keys, once at each time; those of the newer time have the number of the key.
+func repliesOf(id uint32, n int, times ...uint64) (list []wire.Network) {
+	for _, at := range times {
+		for i := range n {
+			value := "old"
+			if at == slices.Max(times) {
+				value = fmt.Sprint(i)
+			}
+			list = append(list, response(id, fmt.Sprintf("k/%02d", i), value, at))
+		}
+	}
+	return list
+}
+
+// newestOf are the newest of those.
+func newestOf(n int) (list []string) {
+	for i := range n {
+		list = append(list, fmt.Sprintf("k/%02d=%d", i, i))
+	}
+	return list
+}
+
 func TestRow06Get(t *testing.T) {
 	old, newer := uint64(1)<<32, uint64(2)<<32
 	errReply := func(id uint32) *wire.Response {
@@ -203,6 +225,10 @@ func TestRow06Get(t *testing.T) {
 		"latest": {replies: func(id uint32) []wire.Network {
 			return []wire.Network{response(id, "k/a", "1", newer), response(id, "k/a", "old", old), response(id, "k/a", "same", newer), response(id, "k/a", "none", 0), response(id, "k/b", "2", 0), response(id, "k/b", "3", 0)}
 		}, want: []string{"k/a=same", "k/b=3"}},
+		"latest of many": {replies: func(id uint32) []wire.Network { return repliesOf(id, 30, old, newer) }, want: newestOf(30)},
+		"monotonic of many": {o: GetOptions{Consolidation: ConsolidationMonotonic}, replies: func(id uint32) []wire.Network {
+			return repliesOf(id, 30, newer, old)
+		}, want: newestOf(30)},
 		"monotonic": {o: GetOptions{Consolidation: ConsolidationMonotonic}, replies: func(id uint32) []wire.Network {
 			return []wire.Network{response(id, "k/a", "1", old), response(id, "k/a", "same", old), response(id, "k/a", "2", newer), response(id, "k/a", "old", old), response(id, "k/b", "3", 0), response(id, "k/b", "4", 0)}
 		}, want: []string{"k/a=1", "k/a=2", "k/b=3"}},

@@ -25,6 +25,9 @@ type spill[T any] struct {
 // spillFactor is how many times as much as a handler's queue the replies of one get may hold.
 const spillFactor = 64
 
+func (p *spill[T]) pushMore(v *T) bool { return p.push(v) }
+func (p *spill[T]) flush()             {}
+
 func (p *spill[T]) push(v *T) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

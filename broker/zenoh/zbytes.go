@@ -33,32 +33,3 @@ func (z ZBytes) Clone() ZBytes { return bytes.Clone(z) }
 
 // bytesOf gives the bytes of text, which must not be written to.
 func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
-
-// Payloads up to slabMax bytes are cut from blocks of slabSize bytes, which saves an allocation for each.
-const (
-	slabSize = 4096
-	slabMax  = 256
-)
-
-// slab copies small payloads. It is for one goroutine.
-type slab struct{ free []byte }
-
-// copy gives b on memory of its own; nil stays nil.
-func (s *slab) copy(b []byte) []byte {
-	switch n := len(b); {
-	case b == nil:
-		return nil
-	case n == 0:
-		return []byte{}
-	case n > slabMax:
-		return bytes.Clone(b)
-	case n > len(s.free):
-		s.free = make([]byte, slabSize)
-		fallthrough
-	default:
-		c := s.free[:n:n]
-		s.free = s.free[n:]
-		copy(c, b)
-		return c
-	}
-}
