@@ -40,6 +40,12 @@ func (f *face) flush() {
 	}
 }
 
+// afterBatch is flush, and lets go of what was handed on: the payload may be large, and the next batch late.
+func (f *face) afterBatch() {
+	f.flush()
+	f.sample, f.reply = Sample{}, Reply{}
+}
+
 // lastDelivery is that of the message before, which is often that of the next one.
 type lastDelivery struct {
 	*delivery

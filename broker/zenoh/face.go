@@ -105,7 +105,7 @@ func (f *face) serve(ctx context.Context) error {
 		return err
 	}
 	var serving sync.WaitGroup
-	f.t.AfterBatch(f.flush)
+	f.t.AfterBatch(f.afterBatch)
 	serving.Go(func() {
 		err = f.t.Serve(ctx, f.handle)
 		f.flush()

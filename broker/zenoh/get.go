@@ -128,8 +128,14 @@ func (f *face) completeFor(key KeyExpr) (peer, complete bool) {
 	return true, false
 }
 
+// getCapacity is that of the channel of a get whose handler is nil. It is small, as most gets have few replies and more are kept anyway.
+const getCapacity = 4
+
 // open makes the query known, which is going to be asked of those nodes, and gives the channel for replies.
 func (q *query) open(ctx context.Context, h Handler[Reply], targets []target) (channel <-chan Reply, err error) {
+	if h == nil {
+		h = NewFifoChannel[Reply](getCapacity)
+	}
 	q.sink, channel, err = openWhileOpen(q.s, h, sinkOptions[Reply]{weigh: (*Reply).weight, spill: ctx})
 	if err != nil {
 		return nil, err

@@ -7,7 +7,7 @@ import (
 )
 
 // Handler takes what a subscriber, queryable, get or listener gets: a Closure, a FifoChannel or a RingChannel. Where it is nil, a FifoChannel
-// of DefaultCapacity is used, and for a get, which keeps what its channel has no room for, one of sixteen.
+// of DefaultCapacity is used, or of less for a get, which keeps what its channel cannot hold.
 type Handler[T any] interface {
 	// open gives the sink for the session and the channel for the application, which is nil for closures.
 	open(s *Session, o sinkOptions[T]) (sink[T], <-chan T)
@@ -40,16 +40,10 @@ type sinkOptions[T any] struct {
 // DefaultCapacity is that of the FifoChannel which is used in place of a handler that is nil.
 const DefaultCapacity = 256
 
-// replyCapacity is that of the default channel of a get: most have one reply, and memory for DefaultCapacity of them is 64 KiB.
-const replyCapacity = 16
-
 // open opens a handler, or the default one.
 func open[T any](s *Session, h Handler[T], o sinkOptions[T]) (sink[T], <-chan T) {
 	if h == nil {
 		h = NewFifoChannel[T](DefaultCapacity)
-		if o.spill != nil {
-			h = NewFifoChannel[T](replyCapacity)
-		}
 	}
 	return h.open(s, o)
 }

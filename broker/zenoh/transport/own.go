@@ -15,7 +15,7 @@ const (
 )
 
 // Own gives a byte string of the message that a handler has, on memory that stays as it is when the handler returns. It is for the handler's
-// goroutine only. A message that came in fragments is not copied if the string is most of it. Nil stays nil.
+// goroutine only. A message that came in fragments is not copied if the string is nearly all of its memory. Nil stays nil.
 func (t *Transport) Own(b []byte) []byte {
 	in := &t.in
 	n := len(b)
@@ -27,8 +27,7 @@ func (t *Transport) Own(b []byte) []byte {
 	case n <= len(in.block):
 	case n <= ownSmall:
 		in.block = make([]byte, ownBlock)
-	case cap(in.message) > 0 && n >= cap(in.message)/2:
-		in.size = min(len(in.message), maxSpare)
+	case cap(in.message) > 0 && n >= cap(in.message)-cap(in.message)/8:
 		in.message = nil
 		return b
 	case n > ownMax:

@@ -19,7 +19,7 @@ type receiver struct {
 	pieces  [8][2][]byte // messages that are not whole yet; nil is none
 	held    int          // bytes of all of those
 	spare   []byte       // memory for the next message of fragments
-	size    int          // of the last one that was kept
+	size    int          // of the last one, up to maxHint
 	message []byte       // the memory of the message that is handed on, if that is nobody else's
 	block   []byte       // what is left of memory for byte strings that are kept
 	arrived time.Time    // when the batch came, if somebody asked
@@ -148,7 +148,7 @@ func (in *receiver) fragment(f *wire.Fragment, handler func(wire.Network) error)
 	}
 	whole := *pieces
 	in.forget(pieces)
-	in.message = whole
+	in.message, in.size = whole, min(len(whole), maxHint)
 	defer in.reuse()
 	in.whole.ResetNetwork(whole)
 	m, err := in.whole.Next()
@@ -169,6 +169,9 @@ func (in *receiver) fragment(f *wire.Fragment, handler func(wire.Network) error)
 
 // maxSpare is the size up to which the memory of a message of fragments is used again.
 const maxSpare = 1 << 18
+
+// maxHint is the largest size of a message that memory is made for before it has come.
+const maxHint = 1 << 20
 
 // take gives empty memory for a message, which is not nil.
 func (in *receiver) take() []byte {
