@@ -115,8 +115,10 @@ func TestInteropProxy(t *testing.T) {
 			watcher.hears("token 1 live/a")
 			p.Set(silent[0], silent[1])
 			watcher.hears("no token 1")
-			p.Set(zproxy.Way{}, zproxy.Way{})
+			p.Refuse(true) // so that no connection of before is there when bytes flow again
 			p.Cut()
+			p.Set(zproxy.Way{}, zproxy.Way{})
+			p.Refuse(false)
 			watcher.hears("token 2 live/a") // it connects again by itself
 			await(t, r, func(s Statistics) bool { return s.Sessions == 2 })
 		})
