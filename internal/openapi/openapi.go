@@ -73,7 +73,9 @@ func Fails(content Content, statuses ...int) []Answer {
 }
 
 // Query gives an optional parameter in the query.
-func Query(name, doc string, s Schema) Param { return Param{Name: name, In: "query", Doc: doc, Schema: s} }
+func Query(name, doc string, s Schema) Param {
+	return Param{Name: name, In: "query", Doc: doc, Schema: s}
+}
 
 // Header gives an optional header.
 func Header(name, doc string, s Schema) Param {
