@@ -96,6 +96,9 @@ func (p *platform) bringUp(ctx context.Context, d, old *deployment, tell report)
 	if err := p.build(ctx, proj, d, tell); err != nil {
 		return err
 	}
+	if d.Dir != "" && buildsItself(d.Package) {
+		d.Source = project.Fingerprint(d.Dir, p.dataDir) // with what the build commands have written
+	}
 	undo, err := p.start(ctx, d, old, tell)
 	if err == nil {
 		err = p.activate(ctx, d, old, tell)

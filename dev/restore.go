@@ -3,6 +3,7 @@ package dev
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -90,33 +91,25 @@ func (p *platform) restart(ctx context.Context, d *deployment) {
 	}
 	var starts sync.WaitGroup
 	var failed atomic.Bool
-	for name, spec := range d.specs {
+	start := func(name string, deploy func() (http.RoundTripper, error)) {
 		starts.Go(func() {
-			f, err := p.runner.Deploy(ctx, spec)
-			if err != nil {
-				failed.Store(true)
-				d.slots[name].fail(err)
-				if ctx.Err() == nil {
-					p.problem(control.Activity{Function: name, Package: d.Package.Name, Message: err.Error()})
-				}
+			f, err := deploy()
+			if err == nil {
+				d.slots[name].fill(f)
 				return
 			}
-			d.slots[name].fill(f)
+			failed.Store(true)
+			d.slots[name].fail(err)
+			if ctx.Err() == nil {
+				p.problem(control.Activity{Function: name, Package: d.Package.Name, Message: err.Error()})
+			}
 		})
 	}
+	for name, spec := range d.specs {
+		start(name, func() (http.RoundTripper, error) { return p.runner.Deploy(ctx, spec) })
+	}
 	for name, s := range d.modules {
-		starts.Go(func() {
-			f, err := p.deployModule(ctx, name, s)
-			if err != nil {
-				failed.Store(true)
-				d.slots[name].fail(err)
-				if ctx.Err() == nil {
-					p.problem(control.Activity{Function: name, Package: d.Package.Name, Message: err.Error()})
-				}
-				return
-			}
-			d.slots[name].fill(f)
-		})
+		start(name, func() (http.RoundTripper, error) { return p.deployModule(ctx, name, s) })
 	}
 	starts.Wait()
 	release()
@@ -135,8 +128,8 @@ func (p *platform) restart(ctx context.Context, d *deployment) {
 	w.check()
 }
 
-// reload deploys a folder whose source has changed, and tells how it went.
-func (p *platform) reload(ctx context.Context, dir string) {
+// reload deploys a folder whose source has changed, and tells how it went. It gives the fingerprint of the source as it was built, "" if that failed.
+func (p *platform) reload(ctx context.Context, dir string) (source string) {
 	begun := time.Now()
 	p.activity.add(control.Activity{Kind: control.KindReload, Message: "building " + dir})
 	d, err := p.deploy(ctx, dir, func(done control.Progress) {
@@ -145,13 +138,14 @@ func (p *platform) reload(ctx context.Context, dir string) {
 		}
 	})
 	if ctx.Err() != nil {
-		return
+		return ""
 	}
 	if err != nil {
 		p.problem(control.Activity{Message: err.Error(), Hint: "what was deployed before keeps serving; save the file again when it is mended"})
-		return
+		return ""
 	}
 	p.activity.add(control.Activity{
 		Kind: control.KindReload, Package: d.Package.Name, Message: "deployed from " + dir, Millis: millis(time.Since(begun)),
 	})
+	return d.Source
 }

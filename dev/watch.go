@@ -7,12 +7,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
 
+	"github.com/hpcclab/oaas-go/api/opackage"
 	"github.com/hpcclab/oaas-go/dev/control"
 	"github.com/hpcclab/oaas-go/dev/project"
 	"github.com/hpcclab/oaas-go/runtime/builder"
@@ -124,24 +126,24 @@ func (w *watcher) look() {
 	if !changed {
 		return
 	}
-	w.platform.reload(w.ctx, w.dir)
+	source := w.platform.reload(w.ctx, w.dir)
 	if w.buildsItself() {
-		// Its own build command may write into the source; that is no change to be built again.
-		w.note(project.Fingerprint(w.dir, w.platform.dataDir))
+		// Its own build command may write into the source; that is no change to be built again. What was changed since then is one.
+		if source == "" {
+			source = project.Fingerprint(w.dir, w.platform.dataDir)
+		}
+		w.note(source)
 	}
 }
 
 func (w *watcher) buildsItself() bool {
 	p, err := project.Load(w.dir)
-	if err != nil {
-		return false
-	}
-	for i := range p.Functions {
-		if len(p.Functions[i].Build) > 0 {
-			return true
-		}
-	}
-	return false
+	return err == nil && buildsItself(p.Package)
+}
+
+// buildsItself reports whether a package has functions with build commands of their own.
+func buildsItself(p *opackage.Package) bool {
+	return slices.ContainsFunc(p.Functions, func(f opackage.Function) bool { return len(f.Build) > 0 })
 }
 
 // relevant reports whether a changed path can be source.
