@@ -202,6 +202,26 @@ func (e *Endpoint) deployed(name string, spec *odgm.Class) {
 		e.mu.Unlock()
 	}
 	e.warn(old.declare(e.ctx, spec), "declare", name)
+	e.settle()
+}
+
+// settleTime is how long a deployment waits for a router that does not answer.
+const settleTime = time.Second
+
+// settled is a key that no token has.
+var settled = zenoh.MustKeyExpr("oaas/settled")
+
+// settle waits until the router knows what was declared: it takes messages in order, so it does once it has answered a question that was asked
+// afterwards. Whoever asks for the class when its deployment has returned thus finds it. Without a router there is nobody who could ask.
+func (e *Endpoint) settle() {
+	ctx, done := context.WithTimeout(e.ctx, settleTime)
+	defer done()
+	replies, err := e.session.Liveliness().Get(ctx, settled, nil, nil)
+	if err != nil {
+		return
+	}
+	for range replies { // until the last one
+	}
 }
 
 // warn says what a client of Zenoh may miss.
