@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hpcclab/oaas-go/broker/keys"
 	"github.com/hpcclab/oaas-go/cli/client/mesh"
 	"github.com/hpcclab/oaas-go/cli/client/rpc"
 	"github.com/hpcclab/oaas-go/cli/topology"
@@ -56,13 +57,13 @@ func (a *app) alive(ctx context.Context, over *transportFlags) ([]string, error)
 	defer a.progress("asking")()
 	ctx, stop := a.withTimeout(ctx, z.URL())
 	defer stop()
-	keys := []string{}
+	tokens := []string{}
 	err = z.Alive(ctx, "oprc/**", func(key string) error {
-		keys = append(keys, key)
+		tokens = append(tokens, key)
 		return nil
 	})
-	slices.Sort(keys)
-	return keys, err
+	slices.Sort(tokens)
+	return tokens, err
 }
 
 // capabilityView is what a gRPC server can do as -o json gives it.
@@ -141,8 +142,8 @@ func (a *app) zenohCapabilities() *cobra.Command {
 		Example: "  oaas capabilities-zenoh shop.cart 0 -z tcp/127.0.0.1:7447", Args: takes("CLASS?", "PARTITION?", "SHARD?"),
 		ValidArgsFunction: a.complete(classes),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			parts := append(slices.Clone(args), "*", "*", "*")[:3]
-			key := fmt.Sprintf("oprc/%s/%s/shards/%s/capabilities", parts[0], parts[1], parts[2])
+			parts := append(slices.Clone(args), keys.Any, keys.Any, keys.Any)[:3]
+			key := keys.In(parts[0], parts[1]).Capabilities(parts[2]).String()
 			docs, err := a.zenohDocs(cmd.Context(), &over, key)
 			if err != nil {
 				return err

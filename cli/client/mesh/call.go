@@ -5,12 +5,14 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
 
 	"github.com/hpcclab/oaas-go/api/fault"
 	"github.com/hpcclab/oaas-go/api/oprc"
+	"github.com/hpcclab/oaas-go/broker/keys"
 	"github.com/hpcclab/oaas-go/broker/zenoh"
 	"github.com/hpcclab/oaas-go/cli/client"
 	"github.com/hpcclab/oaas-go/cli/client/rpc"
@@ -23,18 +25,9 @@ func placeOf(call client.Call) (at, error) {
 	}
 	a, err := place(call.Ref)
 	if err == nil {
-		err = part("function", call.Method)
+		err = keys.Check("function", call.Method)
 	}
 	return a, err
-}
-
-// callKey gives the key below which calls, or results, of a function are.
-func (a at) callKey(kind, method string, more ...string) string {
-	more = append([]string{kind, method}, more...)
-	if a.ref.ID == "" {
-		return a.key(more...)
-	}
-	return a.objectKey(more...)
 }
 
 func (a at) request(call client.Call) proto.Message {
@@ -52,7 +45,7 @@ func (c *Client) Invoke(ctx context.Context, call client.Call) (*client.Answer, 
 		return nil, err
 	}
 	var m oprc.InvocationResponse
-	if err := c.get(ctx, a.callKey("invokes", call.Method), a.request(call), &m); err != nil {
+	if err := c.get(ctx, a.Key.Invoke(a.ref.ID, call.Method), a.request(call), &m); err != nil {
 		return nil, err
 	}
 	return rpc.AnswerOf(&m)
@@ -70,12 +63,12 @@ func (c *Client) InvokeAs(ctx context.Context, call client.Call, id string) (str
 	}
 	a, err := placeOf(call)
 	if err == nil {
-		err = part("invocation", id)
+		err = keys.Check("invocation", id)
 	}
 	if err != nil {
 		return "", err
 	}
-	key, err := zenoh.NewKeyExpr(a.callKey("invokes", call.Method, "async", id))
+	key, err := zenoh.NewKeyExpr(a.InvokeAsync(a.ref.ID, call.Method, id).String())
 	if err != nil {
 		return "", fmt.Errorf("make key: %w", err)
 	}
@@ -104,25 +97,60 @@ func newID() string {
 	return string(raw)
 }
 
-// Result gives the result of a call that was published. One that nobody has is a *client.Failure with NO_INVOCATION.
+// Times for results that are waited for.
+const (
+	// pollTime is between two questions for a result that nobody has.
+	pollTime = 100 * time.Millisecond
+	// grace is for the answer of a data grid that waited as long as it was asked to.
+	grace = 5 * time.Second
+)
+
+// Result gives the result of a call that was published, waiting for it at most that long. One that nobody has is a *client.Failure with
+// NO_INVOCATION; as the call may be on its way, or its data grid may have results only when they are there, that is asked again while it waits.
 func (c *Client) Result(ctx context.Context, call client.Call, id string, wait time.Duration) (*client.Invocation, error) {
 	a, err := placeOf(call)
 	if err == nil {
-		err = part("invocation", id)
+		err = keys.Check("invocation", id)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if wait > 0 {
-		var stop context.CancelFunc
-		ctx, stop = context.WithTimeout(ctx, wait)
-		defer stop()
+	key := a.Result(a.ref.ID, call.Method, id)
+	if wait <= 0 {
+		return c.result(ctx, key, "")
 	}
-	inv := &client.Invocation{ID: id, Object: a.ref.ID, Method: call.Method, Status: "succeeded"}
+	end := time.Now().Add(wait)
+	ctx, stop := context.WithDeadline(ctx, end.Add(grace))
+	defer stop()
+	for {
+		left := max(0, time.Until(end)).Round(time.Millisecond)
+		inv, err := c.result(ctx, key, zenoh.Parameters("wait="+left.String()))
+		if !client.IsNotFound(err) || left < pollTime {
+			return inv, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(pollTime):
+		}
+	}
+}
+
+// result asks once.
+func (c *Client) result(ctx context.Context, key keys.Key, parameters zenoh.Parameters) (*client.Invocation, error) {
+	inv := &client.Invocation{ID: key.Invocation, Object: key.Object, Method: key.Name, Status: "succeeded"}
 	var m oprc.InvocationResponse
-	err = c.get(ctx, a.callKey("results", call.Method, "async", id), nil, &m)
+	err := c.getSelector(ctx, key.String(), parameters, nil, &m)
 	if f, ok := errors.AsType[*client.Failure](err); ok {
-		return nil, &client.Failure{Status: 404, Code: string(fault.NoInvocation), Message: "no result of call " + id + ": " + f.Message}
+		switch {
+		case strings.HasPrefix(f.Message, "call "+key.Invocation+" has not ended"):
+			inv.Status = "pending"
+			return inv, nil
+		case f.Code == string(fault.Cancelled):
+			inv.Status, inv.Error = "cancelled", &client.Reason{Code: f.Code, Message: f.Message, Status: f.Status}
+			return inv, nil
+		}
+		return nil, &client.Failure{Status: 404, Code: string(fault.NoInvocation), Message: "no result of call " + key.Invocation + ": " + f.Message}
 	}
 	if err != nil {
 		return nil, err

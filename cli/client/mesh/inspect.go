@@ -18,7 +18,7 @@ type Sample struct {
 func (c *Client) Query(ctx context.Context, key string, limit int, quiet time.Duration, each func(Sample) error) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	replies, err := c.ask(ctx, key, nil)
+	replies, err := c.ask(ctx, key, "", nil)
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/hpcclab/oaas-go/api/fault"
+	"github.com/hpcclab/oaas-go/broker/keys"
 	"github.com/hpcclab/oaas-go/broker/zenoh"
 	"github.com/hpcclab/oaas-go/cli/client"
 	"github.com/hpcclab/oaas-go/odgm/object"
@@ -79,6 +80,7 @@ func (c *Client) Close() {
 type at struct {
 	ref       client.Ref
 	partition uint32
+	keys.Key  // of the partition
 }
 
 // place checks the parts of keys.
@@ -87,7 +89,7 @@ func place(r client.Ref) (at, error) {
 	if err != nil {
 		return at{}, fmt.Errorf("%q is no partition: over Zenoh nobody finds it by the object's id; name its number", r.Partition)
 	}
-	if err := part("class", r.Class); err != nil {
+	if err := keys.Check("class", r.Class); err != nil {
 		return at{}, err
 	}
 	if r.ID != "" {
@@ -95,25 +97,7 @@ func place(r client.Ref) (at, error) {
 			return at{}, err
 		}
 	}
-	return at{r, uint32(p)}, nil
-}
-
-// part refuses a name that would not be one part of a key.
-func part(what, name string) error {
-	if name == "" || strings.ContainsAny(name, "/*$?#") {
-		return fmt.Errorf("%s %q cannot be part of a Zenoh key", what, name)
-	}
-	return nil
-}
-
-func (a at) key(more ...string) string {
-	key := fmt.Sprintf("oprc/%s/%d", a.ref.Class, a.partition)
-	return strings.Join(append([]string{key}, more...), "/")
-}
-
-// objectKey gives a key below an object.
-func (a at) objectKey(more ...string) string {
-	return a.key(append([]string{"objects", a.ref.ID}, more...)...)
+	return at{r, uint32(p), keys.Of(r.Class, uint32(p))}, nil
 }
 
 // noReply is the error for a query that nobody answers.
@@ -124,10 +108,15 @@ func noReply(key string) error {
 }
 
 // get asks, and gives the first answer; the session ends the query behind it.
-func (c *Client) get(ctx context.Context, key string, payload proto.Message, answer proto.Message) error {
+func (c *Client) get(ctx context.Context, k keys.Key, payload proto.Message, answer proto.Message) error {
+	return c.getSelector(ctx, k.String(), "", payload, answer)
+}
+
+// getSelector is get with parameters.
+func (c *Client) getSelector(ctx context.Context, key string, parameters zenoh.Parameters, payload proto.Message, answer proto.Message) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	replies, err := c.ask(ctx, key, payload)
+	replies, err := c.ask(ctx, key, parameters, payload)
 	if err != nil {
 		return err
 	}
@@ -146,7 +135,7 @@ func (c *Client) get(ctx context.Context, key string, payload proto.Message, ans
 }
 
 // ask sends a query as the clients of OaaS-RS do.
-func (c *Client) ask(ctx context.Context, key string, payload proto.Message) (<-chan zenoh.Reply, error) {
+func (c *Client) ask(ctx context.Context, key string, parameters zenoh.Parameters, payload proto.Message) (<-chan zenoh.Reply, error) {
 	expr, err := zenoh.NewKeyExpr(key)
 	if err != nil {
 		return nil, fmt.Errorf("make key: %w", err)
@@ -160,7 +149,7 @@ func (c *Client) ask(ctx context.Context, key string, payload proto.Message) (<-
 			o.Payload = zenoh.ZBytes{}
 		}
 	}
-	replies, err := c.session.Get(ctx, expr, "", nil, o)
+	replies, err := c.session.Get(ctx, expr, parameters, nil, o)
 	if err != nil {
 		return nil, c.failure(ctx, err)
 	}
@@ -194,6 +183,10 @@ func (c *Client) replyError(ctx context.Context, key string, err error) error {
 		return c.failure(ctx, err)
 	}
 	f := &client.Failure{Status: http.StatusBadGateway, Message: reply.Payload().String(), Cause: err}
+	if code := fault.Code(reply.Encoding().Schema()); code != "" { // our data grids tell it, those of OaaS-RS do not
+		f.Code, f.Status = string(code), fault.New(code, "").HTTPStatus()
+		return f
+	}
 	for _, s := range said {
 		if strings.HasPrefix(strings.ToLower(f.Message), s.text) {
 			f.Code, f.Status = string(s.code), s.status

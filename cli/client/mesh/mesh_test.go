@@ -196,7 +196,7 @@ func TestNobodyAnswers(t *testing.T) {
 	c := open(t, meshtest.Serve(t))
 	call := client.Call{Ref: client.Ref{Class: "a.b", Partition: "0"}, Method: "m"}
 	c2 := &Client{c.session, c.endpoints}
-	err := c2.get(t.Context(), "nobody/here", nil, nil)
+	err := c2.getSelector(t.Context(), "nobody/here", "", nil, nil)
 	if code(err) != "UNAVAILABLE" || !strings.Contains(err.Error(), "nobody answers for nobody/here") {
 		t.Errorf("got %v", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/hpcclab/oaas-go/api/oprc"
+	"github.com/hpcclab/oaas-go/broker/keys"
 	"github.com/hpcclab/oaas-go/broker/zenoh"
 	"github.com/hpcclab/oaas-go/cli/client"
 	"github.com/hpcclab/oaas-go/cli/client/rpc"
@@ -24,7 +25,7 @@ func (c *Client) Object(ctx context.Context, ref client.Ref) (*client.Object, er
 		return nil, err
 	}
 	var m oprc.ObjData
-	if err := c.get(ctx, a.objectKey(), nil, &m); err != nil {
+	if err := c.get(ctx, a.Get(a.ref.ID), nil, &m); err != nil {
 		return nil, err
 	}
 	return rpc.ObjectOf(ref.Class, a.partition, a.ref.ID, &m), nil
@@ -34,13 +35,13 @@ func (c *Client) Object(ctx context.Context, ref client.Ref) (*client.Object, er
 func (c *Client) Entry(ctx context.Context, ref client.Ref, key string) ([]byte, error) {
 	a, err := place(ref)
 	if err == nil {
-		err = part("entry", key)
+		err = keys.Check("entry", key)
 	}
 	if err != nil {
 		return nil, err
 	}
 	var m oprc.ValueResponse
-	if err := c.get(ctx, a.objectKey("entries", key), nil, &m); err != nil {
+	if err := c.get(ctx, a.Entry(a.ref.ID, key), nil, &m); err != nil {
 		return nil, err
 	}
 	return m.GetValue().GetData(), nil
@@ -54,9 +55,9 @@ func (c *Client) Write(ctx context.Context, ref client.Ref, ch client.Change) (u
 		return 0, err
 	}
 	if len(ch.Delete) > 0 || ch.ExpectedVersion != nil {
-		return 0, c.get(ctx, a.objectKey("batch-set"), rpc.Batch(a.ref, a.partition, ch), nil)
+		return 0, c.get(ctx, a.BatchSet(a.ref.ID), rpc.Batch(a.ref, a.partition, ch), nil)
 	}
-	return 0, c.get(ctx, a.objectKey("set"), &oprc.ObjData{
+	return 0, c.get(ctx, a.Set(a.ref.ID), &oprc.ObjData{
 		Metadata: &oprc.ObjMeta{ClsId: ref.Class, PartitionId: a.partition, ObjectId: &a.ref.ID}, Entries: rpc.Values(ch.Set),
 	}, nil)
 }
@@ -71,7 +72,7 @@ func (c *Client) Delete(ctx context.Context, ref client.Ref, version *uint64) er
 	if err != nil {
 		return err
 	}
-	key, err := zenoh.NewKeyExpr(a.objectKey())
+	key, err := zenoh.NewKeyExpr(a.Get(a.ref.ID).String())
 	if err != nil {
 		return fmt.Errorf("make key: %w", err)
 	}
@@ -93,8 +94,8 @@ func (c *Client) Objects(ctx context.Context, class, partition string, page clie
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	key := a.key("objects", "list-objects")
-	replies, err := c.ask(ctx, key, &oprc.ListObjectsRequest{
+	key := a.ListObjects().String()
+	replies, err := c.ask(ctx, key, "", &oprc.ListObjectsRequest{
 		ClsId: class, PartitionId: a.partition, ObjectIdPrefix: &page.Prefix, Limit: uint32(max(0, page.Limit)), Cursor: cursor,
 	})
 	if err != nil {
