@@ -15,6 +15,7 @@ import (
 
 	"github.com/hpcclab/oaas-go/broker/zenohenv"
 	"github.com/hpcclab/oaas-go/internal/process"
+	"github.com/hpcclab/oaas-go/odgm/endpoint"
 )
 
 // Config says what an ODGM process serves. Zenoh has variables of its own.
@@ -68,8 +69,6 @@ var fields = []field{
 		return err
 	}},
 	{"", "ODGM_CHAIN_SECRET", "", text(func(c *Config) *string { return &c.ChainSecret })},
-	{"", "ODGM_ZENOH_EVENT_PUBLISH", "", truth(func(c *Config) *bool { return &c.Publish })},
-	{"", "ODGM_ZENOH_EVENT_LOCALITY", "", text(func(c *Config) *string { return &c.Locality })},
 	{"", "ODGM_EVENT_INCLUDE_VALUES", "", truth(func(c *Config) *bool { return &c.Values })},
 	{"max-in-flight", "ODGM_MAX_IN_FLIGHT", "calls and writes from gateways at a time", func(c *Config, s string) (err error) {
 		c.MaxInFlight, err = strconv.Atoi(s)
@@ -150,7 +149,14 @@ func configure(env *process.Environment) (*Config, error) {
 			c.idle = append(c.idle, name)
 		}
 	}
-	var err error
+	events, err := endpoint.FromEnv(env.Lookup)
+	c.Publish, c.Locality = events.Publish, events.Locality
+	for _, name := range []string{endpoint.EnvPublish, endpoint.EnvLocality} {
+		if env.Get(name) != "" {
+			c.origins[name] = name
+		}
+	}
+	errs = append(errs, err)
 	c.zenoh, err = zenoh.Load(flags, env.Lookup)
 	return c, errors.Join(append(errs, err, c.Validate())...)
 }
@@ -179,11 +185,6 @@ func (c *Config) Validate() error {
 	}
 	if c.DrainTimeout <= 0 {
 		errs = append(errs, fmt.Errorf("drain timeout %s: must be positive", c.DrainTimeout))
-	}
-	switch c.Locality {
-	case "", "session_local", "any", "remote":
-	default:
-		errs = append(errs, fmt.Errorf("event locality %q: allowed are session_local, any and remote", c.Locality))
 	}
 	return errors.Join(errs...)
 }

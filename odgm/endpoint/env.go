@@ -5,16 +5,22 @@ import (
 	"strconv"
 )
 
-// FromEnv gives the configuration with what the environment says: ODGM_ZENOH_EVENT_PUBLISH and ODGM_ZENOH_EVENT_LOCALITY, as in OaaS-RS.
+// The variables that FromEnv reads, which are those of OaaS-RS.
+const (
+	EnvPublish  = "ODGM_ZENOH_EVENT_PUBLISH"
+	EnvLocality = "ODGM_ZENOH_EVENT_LOCALITY"
+)
+
+// FromEnv gives the configuration with what the environment says.
 func FromEnv(lookup func(string) (string, bool)) (cfg Config, err error) {
-	if text, ok := lookup("ODGM_ZENOH_EVENT_PUBLISH"); ok && text != "" {
+	if text, ok := lookup(EnvPublish); ok && text != "" {
 		if cfg.Publish, err = strconv.ParseBool(text); err != nil {
-			return cfg, fmt.Errorf("ODGM_ZENOH_EVENT_PUBLISH=%q: want true or false", text)
+			return cfg, fmt.Errorf("%s=%q: want true or false", EnvPublish, text)
 		}
 	}
-	if text, ok := lookup("ODGM_ZENOH_EVENT_LOCALITY"); ok && text != "" {
+	if text, ok := lookup(EnvLocality); ok && text != "" {
 		if _, err := localityOf(text); err != nil {
-			return cfg, fmt.Errorf("ODGM_ZENOH_EVENT_LOCALITY: %w", err)
+			return cfg, fmt.Errorf("%s: %w", EnvLocality, err)
 		}
 		cfg.Locality = text
 	}
