@@ -3,8 +3,10 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/hpcclab/oaas-go/api/opackage"
@@ -27,6 +29,13 @@ type Collection struct {
 		Routes   map[string]Route `json:"fn_routes"`
 		Disabled []string         `json:"disabled_fn"`
 	} `json:"invocations"`
+	Assignments []Assignment `json:"shard_assignments"`
+}
+
+// Assignment says which nodes have the shards of a partition.
+type Assignment struct {
+	Primary  *uint64  `json:"primary"`
+	Replicas []uint64 `json:"replica"`
 }
 
 // Route says where a method runs.
@@ -146,6 +155,39 @@ func (c *Collection) class(containers http.RoundTripper) (odgm.Class, error) {
 		class.Disabled[name] = true
 	}
 	return class, nil
+}
+
+// ignored names the fields that ask for more copies than the one that this process keeps, with their values; none if it does what is asked for.
+func (c *Collection) ignored() []string {
+	var fields []string
+	if c.Replicas > 1 {
+		fields = append(fields, fmt.Sprintf("replica_count=%d", c.Replicas))
+	}
+	if c.ShardType == "raft" || c.ShardType == "mst" {
+		fields = append(fields, "shard_type="+c.ShardType)
+	}
+	var nodes []uint64
+	for _, a := range c.Assignments {
+		nodes = append(nodes, a.Replicas...)
+		if a.Primary != nil {
+			nodes = append(nodes, *a.Primary)
+		}
+	}
+	slices.Sort(nodes)
+	if nodes = slices.Compact(nodes); len(nodes) > 1 {
+		fields = append(fields, fmt.Sprintf("shard_assignments to nodes %v", nodes))
+	}
+	return fields
+}
+
+// warn says which collections are served in another way than their fields ask for.
+func (c *Config) warn(logger *slog.Logger) {
+	for i := range c.Collections {
+		if fields := c.Collections[i].ignored(); len(fields) > 0 {
+			logger.Warn("ODGM_COLLECTION asks for copies that there are not: this process has every partition, as one copy, and does not replicate it",
+				"collection", c.Collections[i].Name, "ignored", strings.Join(fields, ", "))
+		}
+	}
 }
 
 // dataDir gives the folder of durable classes.

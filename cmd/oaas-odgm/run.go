@@ -45,6 +45,7 @@ func run(ctx context.Context, env *process.Environment) error {
 	if len(cfg.idle) > 0 {
 		logger.Warn("variables without effect here", "names", strings.Join(cfg.idle, ", "))
 	}
+	cfg.warn(logger)
 	if ctx.Err() != nil {
 		return process.ErrInterrupted
 	}

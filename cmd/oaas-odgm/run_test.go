@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -84,6 +85,30 @@ func TestCollections(t *testing.T) {
 		}
 		if err == nil || !strings.Contains(err.Error(), "a.b") {
 			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
+
+// A collection that asks for copies is served, and one line says that there are none; one that does not is served without a word.
+func TestCopiesAreWarnedOf(t *testing.T) {
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	for _, c := range []struct{ fields, said string }{
+		{`"replica_count":3`, "replica_count=3"},
+		{`"shard_type":"raft"`, "shard_type=raft"},
+		{`"shard_type":"mst","replica_count":2`, "replica_count=2, shard_type=mst"},
+		{`"shard_assignments":[{"primary":1,"replica":[1],"shard_ids":[1]},{"primary":2,"replica":[2,1],"shard_ids":[2]}]`, "shard_assignments to nodes [1 2]"},
+		{`"replica_count":1,"shard_type":"basic","shard_assignments":[{"primary":1,"replica":[1],"shard_ids":[1]},{"primary":null,"replica":[]}]`, ""},
+	} {
+		vars := map[string]string{"ODGM_COLLECTION": `[{"name":"a.b",` + c.fields + `},{"name":"plain"}]`}
+		var log bytes.Buffer
+		env := &process.Environment{Out: &bytes.Buffer{}, Err: &log, Lookup: func(name string) (string, bool) { v, ok := vars[name]; return v, ok }}
+		if err := run(stopped, env); !errors.Is(err, process.ErrInterrupted) {
+			t.Errorf("%s: %v", c.fields, err)
+		}
+		lines := strings.Count(log.String(), "as one copy")
+		if c.said == "" && lines != 0 || c.said != "" && (lines != 1 || !strings.Contains(log.String(), c.said) || !strings.Contains(log.String(), "a.b")) {
+			t.Errorf("%s: want %q once, said\n%s", c.fields, c.said, log.String())
 		}
 	}
 }
