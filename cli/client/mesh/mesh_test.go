@@ -4,15 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
+	"github.com/hpcclab/oaas-go/api/fault"
+	"github.com/hpcclab/oaas-go/broker/keys"
+	"github.com/hpcclab/oaas-go/broker/zenoh"
+	"github.com/hpcclab/oaas-go/broker/zenoh/router"
 	"github.com/hpcclab/oaas-go/cli/client"
 	"github.com/hpcclab/oaas-go/cli/client/mesh/meshtest"
 )
@@ -142,6 +148,50 @@ func TestCalls(t *testing.T) {
 		_, err = c.Invoke(t.Context(), call)
 		if f, ok := errors.AsType[*client.Failure](err); !ok || f.Code != "FUNCTION_ERROR" || string(f.Body) != "no" {
 			t.Errorf("a function that says no: %v", err)
+		}
+	}
+}
+
+// A result is waited for by the data grid, and by asking again where the call is not there yet. One that runs, was cancelled or is nowhere is told.
+func TestResultIsWaitedFor(t *testing.T) {
+	r, err := router.Open(t.Context(), router.Config{Listen: []string{"tcp/127.0.0.1:0"}, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close(context.Background()) })
+	c := open(t, r.Locators()[0])
+	var asked atomic.Int32
+	answer := func(q *zenoh.Query) {
+		wait, _ := q.Parameters().Get("wait")
+		refuse := func(text string, code fault.Code) {
+			q.ReplyErr(q.Context(), zenoh.ZBytes(text), &zenoh.ReplyErrOptions{Encoding: zenoh.EncodingZenohString.WithSchema(string(code))})
+		}
+		switch id := keys.Parse(q.KeyExpr().String()).Invocation; {
+		case id == "slow" && wait == "", id == "endless":
+			refuse("call "+id+" has not ended; ask again", fault.Unavailable)
+		case id == "cancelled":
+			refuse("call cancelled was cancelled", fault.Cancelled)
+		case id == "nowhere", id == "late" && asked.Add(1) < 3:
+			refuse("no call "+id, fault.NoInvocation)
+		default:
+			q.Reply(q.Context(), q.KeyExpr(), nil, nil) // an empty InvocationResponse
+		}
+	}
+	key := zenoh.MustKeyExpr(keys.In(keys.Any, keys.Any).Result(keys.Any, keys.Any, keys.Any).String())
+	if _, err := c.session.DeclareQueryable(t.Context(), key, zenoh.Closure[*zenoh.Query]{Call: answer}, nil); err != nil {
+		t.Fatal(err)
+	}
+	call := client.Call{Ref: client.Ref{Class: "shop.cart", Partition: "0", ID: "o1"}, Method: "m"}
+	for _, row := range []struct {
+		id, status, code string
+		wait             time.Duration
+	}{
+		{"slow", "pending", "", 0}, {"slow", "succeeded", "", time.Minute}, {"endless", "pending", "", time.Millisecond}, {"cancelled", "cancelled", "", time.Minute},
+		{"nowhere", "", "NO_INVOCATION", 0}, {"nowhere", "", "NO_INVOCATION", time.Millisecond}, {"late", "succeeded", "", time.Minute},
+	} {
+		inv, err := c.Result(t.Context(), call, row.id, row.wait)
+		if code(err) != row.code || err == nil && inv.Status != row.status {
+			t.Errorf("%s, waiting %s: %+v, %v", row.id, row.wait, inv, err)
 		}
 	}
 }
