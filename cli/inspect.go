@@ -14,9 +14,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hpcclab/oaas-go/broker/keys"
+	"github.com/hpcclab/oaas-go/broker/topology"
 	"github.com/hpcclab/oaas-go/cli/client/mesh"
 	"github.com/hpcclab/oaas-go/cli/client/rpc"
-	"github.com/hpcclab/oaas-go/cli/topology"
 )
 
 // quietTime is how long one look at the network waits for the next reply.
@@ -231,7 +231,7 @@ func (a *app) topologyRaw() *cobra.Command {
 		Use: "raw [KEY]", Short: "Show every reply to a query of the network's state", Aliases: []string{"r"},
 		Example: "  oaas topology raw '@/**' --json -z tcp/127.0.0.1:7447", Args: takes("KEY?"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			key := "@/**"
+			key := topology.AdminSpace
 			if len(args) > 0 {
 				key = args[0]
 			}
@@ -295,7 +295,7 @@ func (a *app) topologyAnalyze() *cobra.Command {
 	}
 	f.add(cmd)
 	a.jsonFlag(cmd)
-	cmd.Flags().StringVar(&key, "key", "@/**", "what is asked for")
+	cmd.Flags().StringVar(&key, "key", topology.AdminSpace, "what is asked for")
 	cmd.Flags().BoolVar(&ascii, "ascii", false, "draw a sketch")
 	perRequest(cmd, "key", "ascii")
 	return cmd

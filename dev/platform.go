@@ -122,6 +122,7 @@ func (p *platform) openManager() (err error) {
 	p.manager, err = pm.New(pm.Options{
 		Store: p.store, Environments: []pm.Environment{environment{p}}, Logger: p.log, Validate: []opackage.ValidateOption{withCondition},
 		ArtifactDir: filepath.Join(p.dataDir, "artifacts"), ArtifactURL: p.url, DeleteCascade: os.Getenv("PACKAGE_DELETE_CASCADE") == "true",
+		Zenoh: p.mesh,
 	})
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/hpcclab/oaas-go/broker/topology"
 	"github.com/hpcclab/oaas-go/broker/zenoh"
 )
 
@@ -22,7 +23,7 @@ func (c *Client) Query(ctx context.Context, key string, limit int, quiet time.Du
 	if err != nil {
 		return err
 	}
-	return c.collect(ctx, replies, limit, quiet, each)
+	return collect(ctx, replies, limit, quiet, each)
 }
 
 // Alive gives the key of each liveliness token that matches a key expression.
@@ -35,32 +36,11 @@ func (c *Client) Alive(ctx context.Context, key string, each func(key string) er
 	if err != nil {
 		return c.failure(ctx, err)
 	}
-	return c.collect(ctx, replies, 0, forever, func(s Sample) error { return each(s.Key) })
+	return collect(ctx, replies, 0, forever, func(s Sample) error { return each(s.Key) })
 }
 
-func (c *Client) collect(ctx context.Context, replies <-chan zenoh.Reply, limit int, quiet time.Duration, each func(Sample) error) error {
-	timer := time.NewTimer(quiet)
-	defer timer.Stop()
-	for n := 0; limit <= 0 || n < limit; {
-		select {
-		case reply, open := <-replies:
-			if !open {
-				return nil
-			}
-			sample, ok := reply.Ok()
-			if !ok {
-				continue
-			}
-			n++
-			timer.Reset(quiet)
-			if err := each(Sample{sample.KeyExpr().String(), sample.Payload().Bytes()}); err != nil {
-				return err
-			}
-		case <-timer.C:
-			return nil
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-	return nil
+func collect(ctx context.Context, replies <-chan zenoh.Reply, limit int, quiet time.Duration, each func(Sample) error) error {
+	return topology.Collect(ctx, replies, limit, quiet, func(s zenoh.Sample) error {
+		return each(Sample{s.KeyExpr().String(), s.Payload().Bytes()})
+	})
 }

@@ -16,17 +16,19 @@ var told = [][2]string{
 	{"@/bb/router/session/transport/unicast/x", `no JSON`},
 	{"@/aa/router/linkstate/routers", "graph {\n  0 [ label = \"aa\" ]\n  1 [ label = \"bb\" ]\n  0 -- 1 [ label = \"100\" ]\n  1 -- 7\n}"},
 	{"@/aa/router/route/successor/src/aa/dst/bb", ""},
+	{"@/aa/router/route/successor/src/bb/dst/cc", ""},
 	{"@/bb/router/queryable/oprc/shop.cart/0/objects/**", ""},
 	{"@/bb/router/queryable/oprc/shop.cart/0/objects/*/invokes/add", ""},
 	{"@/bb/router/subscriber/oprc/shop.cart/0/invokes/echo/async/*", ""},
+	{"@/bb/router/subscriber/oprc/shop.cart/*/objects/*/invokes/*/async/*", ""},
 	{"@/bb/router/subscriber/other/key", ""},
 	{"@/pp/peer/session/transport/unicast/aa", `{"whatami":"router"}`},
 	{"@", ""}, {"", ""}, {"@/aa", ""}, {"@/aa/router/route/successor/src/aa", ""}, {"@/aa/router/subscriber/oprc", ""},
 }
 
-const picture = `{"routers":[{"id":"aa","node_type":"router"},{"id":"bb","node_type":"router"}],` +
+const picture = `{"routers":[{"id":"aa","node_type":"router"},{"id":"bb","node_type":"router"},{"id":"cc","node_type":"router"}],` +
 	`"sessions":[{"id":"bb","node_type":"router"},{"id":"c1","node_type":"client"},{"id":"p1","node_type":"peer"}],` +
-	`"edges":[{"source":"aa","target":"bb","kind":"linkstate"},{"source":"aa","target":"bb","kind":"successor"},{"source":"bb","target":"aa","kind":"linkstate"}],` +
+	`"edges":[{"source":"aa","target":"bb","kind":"linkstate"},{"source":"aa","target":"bb","kind":"successor"},{"source":"bb","target":"aa","kind":"linkstate"},{"source":"bb","target":"cc","kind":"successor"}],` +
 	`"sessions_per_owner":{"aa":2,"bb":2},` +
 	`"router_info":[{"id":"bb","functions":["add","echo"],"odgm_objects":true,"classes":["shop.cart"]}]}`
 

@@ -1,5 +1,7 @@
 // Package topology makes a picture of a Zenoh network from what its routers tell in their admin space.
 //
+// [Read] asks a session's network; a [Builder] takes replies one by one, for who asks in another way.
+//
 // Guarantee: any key and any payload may be added, also none of a router; what does not say anything is left out. The picture does not depend on
 // the order of what was added.
 package topology
@@ -48,7 +50,9 @@ type Picture struct {
 	Edges    []Edge `json:"edges"`
 	// PerOwner counts the sessions of each router.
 	PerOwner map[string]int `json:"sessions_per_owner"`
-	Info     []RouterInfo   `json:"router_info"`
+	// PerKind counts them by router and what is at the other end: client, peer or router.
+	PerKind map[string]map[string]int `json:"-"`
+	Info    []RouterInfo              `json:"router_info"`
 }
 
 // Builder gathers what is told. The zero value is ready.
@@ -79,6 +83,7 @@ func (b *Builder) Add(key string, payload []byte) {
 	case len(rest) >= 2 && rest[0] == "linkstate" && rest[1] == "routers":
 		b.linkstate(string(payload))
 	case len(rest) >= 6 && rest[0] == "route" && rest[1] == "successor" && rest[2] == "src" && rest[4] == "dst":
+		b.routers[rest[3]], b.routers[rest[5]] = true, true
 		b.edges[Edge{rest[3], rest[5], Successor}] = true
 	case len(rest) >= 3 && (rest[0] == "subscriber" || rest[0] == "queryable") && rest[1] == "oprc":
 		b.declared(router, rest[2:])
@@ -137,7 +142,9 @@ func (b *Builder) declared(router string, key []string) {
 		d.classes[key[0]] = true
 	}
 	if at := slices.Index(key, "invokes"); at >= 0 && at+1 < len(key) {
-		d.functions[key[at+1]] = true
+		if !strings.HasPrefix(key[at+1], "*") { // the grid takes calls without an answer of all functions
+			d.functions[key[at+1]] = true
+		}
 		return
 	}
 	d.objects = d.objects || slices.Contains(key, "objects")
@@ -145,7 +152,9 @@ func (b *Builder) declared(router string, key []string) {
 
 // Picture gives the network, in the order of the ids.
 func (b *Builder) Picture() *Picture {
-	p := &Picture{Routers: []Node{}, Sessions: []Node{}, Edges: []Edge{}, PerOwner: map[string]int{}, Info: []RouterInfo{}}
+	p := &Picture{
+		Routers: []Node{}, Sessions: []Node{}, Edges: []Edge{}, PerOwner: map[string]int{}, PerKind: map[string]map[string]int{}, Info: []RouterInfo{},
+	}
 	for _, id := range slices.Sorted(maps.Keys(b.routers)) {
 		p.Routers = append(p.Routers, Node{id, "router"})
 		if d := b.info[id]; d != nil {
@@ -158,6 +167,10 @@ func (b *Builder) Picture() *Picture {
 		p.Sessions = append(p.Sessions, n)
 		for owner := range owners {
 			p.PerOwner[owner]++
+			if p.PerKind[owner] == nil {
+				p.PerKind[owner] = map[string]int{}
+			}
+			p.PerKind[owner][n.Type]++
 		}
 	}
 	slices.SortFunc(p.Sessions, func(x, y Node) int { return cmp.Or(cmp.Compare(x.ID, y.ID), cmp.Compare(x.Type, y.Type)) })
