@@ -13,7 +13,7 @@ import (
 const (
 	udpMTU    = 65487   // what the native implementation takes for the largest datagram
 	udpBuffer = 1 << 21 // of sockets, as far as the system allows: a datagram that finds no room is lost
-	udpDepth  = 64      // datagrams of a peer that wait to be read
+	udpDepth  = 256     // datagrams of a peer that wait to be read: about what a socket keeps of small ones
 	udpHalf   = 2       // the same, before its transport is open
 )
 
