@@ -86,9 +86,11 @@ func Parse(name string, text []byte) (*Config, error) {
 		}
 	}
 	if n := fields["contexts"]; n != nil && n.Tag != "!!null" {
-		err = r.contexts(n, c.Contexts)
+		if err := r.contexts(n, c.Contexts); err != nil {
+			return nil, err
+		}
 	}
-	return c, err
+	return c, nil
 }
 
 // reader checks nodes of one file.

@@ -73,6 +73,7 @@ func TestParseRefuses(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add("contexts: {a: {pm_url: x, useGrpc: true}}\ncurrentContext: a")
 	f.Add("contexts:\n\t- [")
+	f.Add("contexts: 0")
 	f.Fuzz(func(t *testing.T, text string) {
 		c, err := Parse("f", []byte(text))
 		if (c == nil) == (err == nil) {
